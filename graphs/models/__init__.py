@@ -1,0 +1,3 @@
+from graphs.models.graph import Graph, GraphVersion
+
+__all__ = ["Graph", "GraphVersion"]
