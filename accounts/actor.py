@@ -19,3 +19,4 @@ class Actor:
     name: str
     role: Role
     user: User | None = None
+    """The signed-in user; None for an API key and for the anonymous owner of development mode."""

@@ -1,7 +1,9 @@
 """Django settings. What may differ between installations comes from `workflowsite.environment`."""
 
+import os
 import secrets
 import sys
+import tempfile
 from pathlib import Path
 
 import dj_database_url
@@ -87,9 +89,7 @@ TEMPLATES = [
     }
 ]
 
-DATABASES = {
-    "default": dj_database_url.parse(ENVIRONMENT.database_url or f"sqlite:///{VAR_DIR / 'workflow.sqlite3'}")
-}
+DATABASES = {"default": dj_database_url.parse(ENVIRONMENT.database_url or f"sqlite:///{VAR_DIR / 'workflow.sqlite3'}")}
 _database = DATABASES["default"]
 if _database["ENGINE"] == "django.db.backends.sqlite3":
     # WAL lets readers and the writer work side by side; IMMEDIATE takes the write lock at BEGIN, so that the
@@ -101,8 +101,8 @@ if _database["ENGINE"] == "django.db.backends.sqlite3":
             f"PRAGMA journal_mode=WAL;PRAGMA synchronous={WORKFLOW.sqlite_synchronous};PRAGMA mmap_size=0;"
         ),
     }
-    # A file, because drivers and consumers under test open connections of their own.
-    _database["TEST"] = {"NAME": str(VAR_DIR / "test.sqlite3")}
+    # A file, because drivers and consumers under test open connections of their own; one for each test process.
+    _database["TEST"] = {"NAME": str(Path(tempfile.gettempdir()) / f"workflow-test-{os.getpid()}.sqlite3")}
 elif _database["ENGINE"] == "django.db.backends.postgresql":
     _database.setdefault("OPTIONS", {})
 else:

@@ -1,0 +1,80 @@
+"""The cast: an organization with one member of each role, and a stranger who is admin of another one."""
+
+from collections.abc import Callable
+
+import pytest
+from django.contrib.auth.models import User
+from rest_framework.test import APIClient
+
+from accounts.actor import Actor
+from accounts.models import Membership, Organization, Role
+
+
+def member(organization: Organization, username: str, role: Role) -> User:
+    user = User.objects.create(username=username)
+    Membership.objects.create(organization=organization, user=user, role=role)
+    return user
+
+
+def acting(user: User) -> Actor:
+    """The user as an actor of the first organization it belongs to."""
+    membership = user.memberships.select_related("organization").earliest("pk")
+    return Actor(organization=membership.organization, name=user.username, role=Role(membership.role), user=user)
+
+
+@pytest.fixture
+def organization(db: None) -> Organization:
+    return Organization.objects.create(slug="acme", name="Acme")
+
+
+@pytest.fixture
+def owner(organization: Organization) -> User:
+    return member(organization, "owner", Role.ADMIN)
+
+
+@pytest.fixture
+def editor(organization: Organization) -> User:
+    return member(organization, "editor", Role.EDITOR)
+
+
+@pytest.fixture
+def operator(organization: Organization) -> User:
+    return member(organization, "operator", Role.OPERATOR)
+
+
+@pytest.fixture
+def viewer(organization: Organization) -> User:
+    return member(organization, "viewer", Role.VIEWER)
+
+
+@pytest.fixture
+def stranger(db: None) -> User:
+    return member(Organization.objects.create(slug="elsewhere", name="Elsewhere"), "stranger", Role.ADMIN)
+
+
+@pytest.fixture
+def actor(owner: User) -> Actor:
+    return acting(owner)
+
+
+@pytest.fixture
+def stranger_actor(stranger: User) -> Actor:
+    return acting(stranger)
+
+
+@pytest.fixture
+def client_of() -> Callable[[User], APIClient]:
+    """A client with a user's session."""
+
+    def sign_in(user: User) -> APIClient:
+        client = APIClient(raise_request_exception=False)
+        client.force_login(user)
+        return client
+
+    return sign_in
+
+
+@pytest.fixture
+def api_client(owner: User, client_of: Callable[[User], APIClient]) -> APIClient:
+    """The owner's client."""
+    return client_of(owner)
