@@ -1,0 +1,42 @@
+"""What the app refuses, and how it says so."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+Level = Literal["error", "warning", "info"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """One thing that is wrong with a definition, or worth knowing about it."""
+
+    level: Level = "error"
+    code: str
+    """Stable: for programs, and for people who look it up in the documentation."""
+    path: str
+    """JSON Pointer (RFC 6901) of the bad value in the definition; empty for the whole."""
+    message: str
+    """One or two sentences: what is wrong and what to do."""
+    node: str | None = None
+
+
+class GraphsError(Exception):
+    """Base of everything that this app refuses."""
+
+    code: ClassVar[str] = "graph-error"
+    details: tuple[Problem, ...] = ()
+
+
+class DefinitionInvalid(GraphsError):
+    """The definition breaks the grammar or cannot be published; `problems` says everything that is wrong."""
+
+    code = "definition-invalid"
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = self.details = tuple(problems)
+        first = self.problems[0]
+        more = f" And {len(self.problems) - 1} more." if len(self.problems) > 1 else ""
+        super().__init__(f"The definition is not valid: {first.message} (at {first.path or 'the top'}).{more}")

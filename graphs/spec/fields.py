@@ -1,0 +1,203 @@
+"""The scalar fields of a definition: names, targets, numbers, expressions."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Any
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    PlainValidator,
+    Strict,
+    TypeAdapter,
+    ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
+from pydantic_core import ValidationError
+
+from graphs.spec.part import Json, complaint, describe, did_you_mean, relocated
+
+END = "end"
+"""The target that ends a branch. No node may have this name."""
+
+KEY_CODES = frozenset({"invalid-name", "reserved-name"})
+"""What can be wrong with the key of an object, rather than with its value."""
+
+LOCAL_NAMES = frozenset({"state", "result", "error", "index"})
+"""Names that expressions give a meaning of their own."""
+
+_NODE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}")
+_VARIABLE = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
+_CONSTANTS = frozenset({"true", "false", "null", "True", "False", "None", "and", "or", "not", "in", "is", "if", "else"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """What a field must know of the rest of the definition: the names of all nodes."""
+
+    nodes: Collection[str]
+
+
+def _printable(text: str) -> str:
+    if not text.strip():
+        raise complaint("empty", "Write something here; it must not be blank.")
+    if any(ord(letter) < 32 or ord(letter) == 127 for letter in text):
+        raise complaint("control-character", "Remove the line breaks and control characters.")
+    return text
+
+
+def _node_name(name: str) -> str:
+    if name == END:
+        raise complaint("reserved-name", 'Rename this node: "end" is the target that ends a branch.')
+    if not _NODE_NAME.fullmatch(name):
+        raise complaint(
+            "invalid-name",
+            "Rename this node: a name starts with a letter or _, goes on with letters, digits, _ . or -, "
+            "and has at most 64 characters. Free text belongs into its label.",
+        )
+    return name
+
+
+def _variable(name: str) -> str:
+    if not _VARIABLE.fullmatch(name) or name in LOCAL_NAMES | _CONSTANTS:
+        raise complaint(
+            "invalid-name",
+            "Choose another name: a letter, then letters, digits or _, at most 64 characters, and not "
+            f"{', '.join(sorted(LOCAL_NAMES))} or a word of the expression language.",
+        )
+    return name
+
+
+def _existing(name: str, info: ValidationInfo) -> str:
+    context = info.context
+    if name != END and isinstance(context, Context) and name not in context.nodes:
+        hint = did_you_mean(name, [*context.nodes, END]) or ' Name a node of this graph, or "end".'
+        raise complaint("unknown-target", f'There is no node "{name}".{hint}')
+    return name
+
+
+def _start(name: str) -> str:
+    if name == END:
+        raise complaint("unknown-target", 'A run cannot start at "end"; name the node that runs first.')
+    return name
+
+
+def _single(value: Json) -> Json:
+    if isinstance(value, list):
+        raise complaint("list-not-allowed", "Name one node here; a list (a fork) is not possible at this place.")
+    return value
+
+
+def _as_targets(value: Json, handler: ValidatorFunctionWrapHandler) -> tuple[str, ...]:
+    if isinstance(value, dict):
+        raise complaint(
+            "nested-choice",
+            "Choices do not nest: name a node or a list of nodes here. For a second choice add a node without "
+            "a tool and put the choice into its next.",
+        )
+    if not isinstance(value, str | list):
+        raise complaint("wrong-type", "Name a node or a list of nodes here.")
+    if isinstance(value, list):
+        return handler(value)  # type: ignore[no-any-return]
+    try:
+        return handler([value])  # type: ignore[no-any-return]
+    except ValidationError as error:
+        raise relocated(error, strip=1) from None
+
+
+def _filled(items: Json) -> Json:
+    if isinstance(items, list) and not items:
+        raise complaint("empty", "Name at least one here; the list must not be empty.")
+    return items
+
+
+def _whole_as_int(number: float) -> float:
+    """5.0 and 5 are one number; the canonical form writes it as 5."""
+    return int(number) if number == int(number) else number
+
+
+def is_expression(value: Json) -> bool:
+    """Whether a value is written as an expression: it begins with `=`, and not with `==`."""
+    return isinstance(value, str) and value.startswith("=") and not value.startswith("==")
+
+
+def _expression(text: str) -> str:
+    if not is_expression(text):
+        raise complaint("not-an-expression", f'Start the expression with "=": write "= {text.lstrip("= ")}".')
+    return text
+
+
+def _items(value: Json) -> Json:
+    if isinstance(value, list) or is_expression(value):
+        return value
+    if isinstance(value, str):
+        return _expression(value)
+    raise complaint("wrong-type", f'Write a list or an expression such as "= items" here, not {describe(value)}.')
+
+
+def _delay(value: Json) -> Json:
+    if is_expression(value):
+        return value
+    if isinstance(value, str):
+        return _expression(value)
+    return _PAUSE.validate_python(value)
+
+
+def _moment(value: Json) -> str:
+    if is_expression(value):
+        return str(value)
+    try:
+        moment = datetime.fromisoformat(value) if isinstance(value, str) else None
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        raise complaint(
+            "wrong-type",
+            'Write a time with its zone, such as "2026-12-24T18:00:00+01:00", or an expression such as '
+            f'"= due_at" here, not {describe(value)}.',
+        )
+    return str(value)
+
+
+Text = Annotated[str, Strict()]
+Word = Annotated[str, Strict(), Field(min_length=1, max_length=255)]
+Line = Annotated[str, Strict(), Field(min_length=1, max_length=100), AfterValidator(_printable)]
+NodeName = Annotated[str, Strict(), AfterValidator(_node_name)]
+Variable = Annotated[str, Strict(), AfterValidator(_variable)]
+Condition = Annotated[str, Strict(), Field(min_length=1)]
+"""An expression where nothing else may stand; it needs no `=` in front."""
+ExpressionText = Annotated[str, Strict(), AfterValidator(_expression)]
+"""An expression with its `=`."""
+Target = Annotated[str, Strict(), AfterValidator(_existing)]
+SingleTarget = Annotated[Target, WrapValidator(lambda value, handler: handler(_single(value)))]
+StartNode = Annotated[SingleTarget, AfterValidator(_start)]
+FILLED = BeforeValidator(_filled)
+"""On the list as it was given, so that an item that is wrong does not count as missing besides."""
+Targets = Annotated[tuple[Target, ...], FILLED, WrapValidator(_as_targets)]
+"""One name: go there. Several: a fork, in this order. `end` is allowed."""
+
+Whole = Annotated[int, Strict()]
+Count = Annotated[Whole, Field(ge=1, le=2**31 - 1)]
+Seconds = Annotated[
+    float, Strict(), Field(gt=0, le=10 * 366 * 86_400, allow_inf_nan=False), AfterValidator(_whole_as_int)
+]
+Pause = Annotated[
+    float, Strict(), Field(ge=0, le=10 * 366 * 86_400, allow_inf_nan=False), AfterValidator(_whole_as_int)
+]
+Number = Annotated[float, Strict(), Field(allow_inf_nan=False), AfterValidator(_whole_as_int)]
+Flag = Annotated[bool, Strict()]
+Values = dict[Word, Any]
+"""Values by name; a string that starts with `=` is an expression, at any depth."""
+
+Items = Annotated[Any, PlainValidator(_items)]
+"""A list, or an expression that gives one."""
+Delay = Annotated[float | str, PlainValidator(_delay)]
+Moment = Annotated[str, PlainValidator(_moment)]
+
+_PAUSE: TypeAdapter[float] = TypeAdapter(Pause)

@@ -1,0 +1,196 @@
+"""What a node is and does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal, cast
+
+from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, ValidationInfo
+
+from graphs.spec.fields import FILLED, Count, ExpressionText, Flag, Number, Seconds, Targets, Text, Values, Word
+from graphs.spec.part import Complaint, Json, JsonObject, Part, adapter, complaint, describe
+from graphs.spec.routes import Route
+from graphs.spec.waits import HumanSpec, WaitSpec
+
+KINDS = ("tool", "graph", "human", "wait")
+_CALLS = frozenset({"tool", "graph"})
+_OPTION_KINDS: dict[str, frozenset[str]] = {
+    "inputs": _CALLS,
+    "retry": _CALLS,
+    "timeout_s": _CALLS,
+    "deadline_s": _CALLS,
+    "heartbeat_timeout_s": frozenset({"tool"}),
+    "cache": frozenset({"tool"}),
+    "lock": _CALLS,
+    "executor": frozenset({"tool"}),
+    "compensate": _CALLS,
+}
+"""Options that mean something only where something is called."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JoinSpec(Part):
+    """How a node waits for the branches that reach it. A `count` of 0 stands for all of them."""
+
+    count: Count
+    rest: Literal["cancel", "ignore"] = "cancel"
+
+    @property
+    def kind(self) -> Literal["all", "count"]:
+        return "count" if self.count else "all"
+
+    def to_json(self) -> Json:
+        if self == JOIN_ALL:
+            return "all"
+        return "any" if self == JOIN_ANY else {"count": self.count, "rest": self.rest}
+
+
+JOIN_ALL = JoinSpec(count=0)
+JOIN_ANY = JoinSpec(count=1)
+
+
+def _join(value: Json, info: ValidationInfo) -> JoinSpec:
+    match value:
+        case "all":
+            return JOIN_ALL
+        case "any":
+            return JOIN_ANY
+        case dict():
+            return cast(JoinSpec, adapter(JoinSpec).validate_python(value, context=info.context))
+        case _:
+            raise complaint("unknown-word", f'Write "all", "any" or {{"count": n}} here, not {describe(value)}.')
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetrySpec(Part):
+    """When a failed attempt is followed by another. The n-th pause is interval times factor to the n-1."""
+
+    max_attempts: Annotated[Count, Field(le=10_000)] = 1
+    initial_interval_s: Seconds = 0.5
+    backoff_factor: Annotated[Number, Field(ge=1, le=100)] = 2
+    max_interval_s: Seconds = 128
+    jitter: Flag = True
+    on: tuple[Word, ...] | None = None
+    """Names of exceptions; None stands for every retryable one."""
+    on_exhausted: Literal["fail", "pause"] = "fail"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ErrorCase(Part):
+    """Where a failure leads; `match` names the exception, None stands for every one."""
+
+    match: Word | None = None
+    to: Targets
+
+
+def _error_cases(value: Json) -> Json:
+    """A target or a list of targets is one case that matches every error."""
+    if isinstance(value, str) or (isinstance(value, list) and value and not any(isinstance(v, dict) for v in value)):
+        return [{"to": value}]
+    return value
+
+
+def _reachable_cases(cases: tuple[ErrorCase, ...]) -> tuple[ErrorCase, ...]:
+    if any(case.match is None for case in cases[:-1]):
+        raise complaint("unreachable-case", "The case without match takes every error; put it last.")
+    return cases
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CacheSpec(Part):
+    """Reuse of an earlier result, for as long as `ttl_s`, where `key` (all arguments, if None) is equal."""
+
+    ttl_s: Seconds
+    key: ExpressionText | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompensateSpec(Part):
+    """The tool that undoes this node's effect when the run fails later."""
+
+    tool: Word
+    inputs: Values = field(default_factory=dict)
+
+    def to_json(self) -> Json:
+        return Part.to_json(self) if self.inputs else self.tool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Position(Part):
+    """Where the editor draws the node. Not part of the meaning, so not of the hash."""
+
+    x: Number
+    y: Number
+
+
+def _plain_name(shorthand: Json) -> Json:
+    return {"tool": shorthand} if isinstance(shorthand, str) else shorthand
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeSpec(Part):
+    """A step of the definition: exactly one of tool, graph, human and wait, or none (a routing point)."""
+
+    label: Annotated[Text, Field(max_length=200)] = ""
+    description: Text = ""
+    tool: Word | None = None
+    graph: Word | None = None
+    human: HumanSpec | None = None
+    wait: WaitSpec | None = None
+    inputs: Values = field(default_factory=dict)
+    outputs: Values | None = None
+    """None: the tool's returned object is the update. Empty: nothing of it is kept."""
+    next: Route | None = None
+    """None: the branch ends."""
+    join: Annotated[JoinSpec, PlainValidator(_join)] | None = None
+    """None: the node runs once for each branch that reaches it."""
+    retry: RetrySpec | None = None
+    timeout_s: Seconds | None = None
+    deadline_s: Seconds | None = None
+    heartbeat_timeout_s: Seconds | None = None
+    on_error: Annotated[
+        tuple[ErrorCase, ...], AfterValidator(_reachable_cases), FILLED, BeforeValidator(_error_cases)
+    ] = ()
+    cache: CacheSpec | None = None
+    lock: Word | None = None
+    executor: Literal["inline", "thread", "process", "cluster"] | None = None
+    compensate: Annotated[CompensateSpec, BeforeValidator(_plain_name)] | None = None
+    position: Position | None = None
+    metadata: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def kind(self) -> Literal["tool", "graph", "human", "wait", "none"]:
+        kinds = cast(tuple[Literal["tool", "graph", "human", "wait"], ...], KINDS)
+        return next((kind for kind in kinds if getattr(self, kind) is not None), "none")
+
+    @classmethod
+    def rules(cls, given: Mapping[str, Json]) -> Iterator[Complaint]:
+        kinds = [kind for kind in KINDS if given.get(kind) is not None]
+        if len(kinds) > 1:
+            words = " and ".join(f'"{kind}"' for kind in kinds)
+            yield Complaint(
+                code="several-kinds", message=f"Decide between {words}: a node does exactly one thing.", loc=(kinds[1],)
+            )
+        for option, allowed in _OPTION_KINDS.items():
+            if given.get(option) is not None and not allowed.intersection(kinds):
+                yield Complaint(code="option-without-effect", message=_no_effect(option, allowed), loc=(option,))
+        route = given.get("next")
+        if isinstance(route, dict) and "dynamic" in route and "tool" not in kinds:
+            yield Complaint(
+                code="option-without-effect",
+                message="Only a tool can choose among dynamic targets; give the node a tool or another form of next.",
+                loc=("next", "dynamic"),
+            )
+
+    def to_json(self) -> JsonObject:
+        written: JsonObject = Part.to_json(self)
+        match self.on_error:
+            case (ErrorCase(match=None) as only,):
+                written["on_error"] = only.to_json()["to"]
+        return written
+
+
+def _no_effect(option: str, allowed: frozenset[str]) -> str:
+    kinds = " or a ".join(sorted(allowed, reverse=True))
+    return f'"{option}" has an effect only on a node with a {kinds}; remove it.'

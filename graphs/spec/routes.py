@@ -1,0 +1,117 @@
+"""Where a branch goes when its step is over: the forms of `next`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+
+from pydantic import Field, PlainValidator, TypeAdapter, ValidationInfo
+
+from graphs.spec.fields import FILLED, Condition, Count, Items, SingleTarget, Target, Targets, Values, Variable, Whole
+from graphs.spec.part import Json, Part, adapter, complaint, describe
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class To(Part):
+    """Go there; to several at once if there are several."""
+
+    to: Targets
+
+    def to_json(self) -> Json:
+        return Part.to_json(self)["to"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice(Part):
+    """Two ways."""
+
+    condition: Condition
+    if_true: Targets
+    if_false: Targets
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case(Part):
+    """One way of a switch or an each."""
+
+    when: Condition
+    to: Targets
+
+
+Cases = Annotated[tuple[Case, ...], FILLED]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Switch(Part):
+    """The first case that is true; without one `default`, and without that the step fails with NoRouteError."""
+
+    cases: Annotated[Cases, Field(alias="switch")]
+    default: Targets | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Each(Part):
+    """All cases that are true, in parallel; without one `default`, and without that the branch ends."""
+
+    cases: Annotated[Cases, Field(alias="each")]
+    default: Targets | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MapRoute(Part):
+    """One scope an item; their collected values come out in item order, then the run goes on at `join`."""
+
+    map: Items
+    as_: Annotated[Variable, Field(alias="as")] = "item"
+    to: Targets
+    join: SingleTarget | None = None
+    """None: the node at which all ways from `to` meet."""
+    collect: Values = field(default_factory=dict)
+    max_parallel: Count | None = None
+    tolerated_failures: Annotated[Whole, Field(ge=0, le=2**31 - 1)] = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dynamic(Part):
+    """The tool itself names where to go, among these."""
+
+    targets: Annotated[tuple[Target, ...], FILLED, Field(alias="dynamic")]
+
+
+Forms = To | Choice | Switch | Each | MapRoute | Dynamic
+
+_BY_KEY: dict[str, type[Part]] = {
+    "condition": Choice,
+    "switch": Switch,
+    "each": Each,
+    "map": MapRoute,
+    "dynamic": Dynamic,
+}
+_HELP = (
+    'write a node, "end", a list of nodes, or an object with one of "condition", "switch", "each", "map" or "dynamic"'
+)
+
+
+def _route(value: Json, info: ValidationInfo) -> Any:
+    if isinstance(value, str | list):
+        return To(to=_TARGETS.validate_python(value, context=info.context))
+    if not isinstance(value, dict):
+        raise complaint("wrong-type", f"Where to go next is not {describe(value)}; {_HELP}.")
+    return adapter(_form(value)).validate_python(value, context=info.context)
+
+
+def _form(given: Mapping[str, Json]) -> type[Part]:
+    keys = [key for key in _BY_KEY if key in given]
+    if len(keys) > 1:
+        words = " and ".join(f'"{key}"' for key in keys)
+        raise complaint("several-routes", f"Decide between {words}: next has exactly one form.")
+    if not keys:
+        if given.keys() & {"if_true", "if_false"}:
+            return Choice
+        raise complaint("unknown-route", f"This form of next is not known; {_HELP}.")
+    return _BY_KEY[keys[0]]
+
+
+_TARGETS: TypeAdapter[tuple[str, ...]] = TypeAdapter(Targets)
+Route = Annotated[Forms, PlainValidator(_route)]
