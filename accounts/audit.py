@@ -13,14 +13,14 @@ from accounts.models import AuditEntry
 def record(*, actor: Actor, action: str, obj: Model, data: dict[str, Any] | None = None) -> None:
     """Write one entry, such as `graph.published`, in the transaction of the change that it tells of.
 
-    `obj` is named by its model and its UUID, or its primary key where it has none. `data` is JSON and holds no
+    `obj` is named by its class and its UUID, or its primary key where it has none. `data` is JSON and holds no
     secret: whoever administers the organization reads it.
     """
     AuditEntry.objects.create(
         organization=actor.organization,
         actor=actor.name,
         action=action,
-        object_type=obj._meta.model_name,
+        object_type=type(obj).__name__,
         object_id=str(getattr(obj, "uuid", obj.pk)),
         data=data or {},
     )
