@@ -9,11 +9,16 @@ from runs.engine.events import StepId
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StartStep:
-    """Run this step's tool. `path` names the enclosing map items, for people: `fan[3].inner[0]`."""
+    """Run this step's tool.
+
+    `items` are the enclosing map items, outermost first, as (the map's step, index); `path` names them for people:
+    `fan[3].inner[0]`.
+    """
 
     step: StepId
     node: str
     path: str = ""
+    items: tuple[tuple[StepId, int], ...] = ()
     attempt: int = 1
 
 

@@ -49,9 +49,7 @@ class StreamChunk(models.Model):
 
     class Meta:
         ordering = ["run", "step", "number"]
-        constraints = [
-            models.UniqueConstraint(fields=["run", "step", "number"], name="chunk_number_per_step")
-        ]
+        constraints = [models.UniqueConstraint(fields=["run", "step", "number"], name="chunk_number_per_step")]
 
     def __str__(self) -> str:
         return f"chunk {self.number}"

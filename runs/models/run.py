@@ -44,9 +44,7 @@ class Run(models.Model):
     priority = models.SmallIntegerField(default=0)
     labels = models.JSONField(default=dict)
     trigger = models.CharField(max_length=32, default="api", help_text="api, admin, page, schedule…")
-    created_by = models.ForeignKey(
-        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+"
-    )
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+")
     actor = models.CharField(max_length=200, blank=True, default="")
     parent = models.ForeignKey("self", models.SET_NULL, null=True, blank=True, related_name="children")
     forked_from = models.ForeignKey("self", models.SET_NULL, null=True, blank=True, related_name="forks")
@@ -67,9 +65,7 @@ class Run(models.Model):
 
     class Meta:
         ordering = ["-id"]
-        constraints = [
-            models.UniqueConstraint(fields=["organization", "idempotency_key"], name="run_idempotency_key")
-        ]
+        constraints = [models.UniqueConstraint(fields=["organization", "idempotency_key"], name="run_idempotency_key")]
         indexes = [
             models.Index(
                 fields=["quarantined", "-priority", "wake_at"],

@@ -18,7 +18,7 @@ class Step(models.Model):
     run = models.ForeignKey("runs.Run", models.CASCADE, related_name="steps", db_index=False)
     step = models.BinaryField(max_length=10, help_text="The engine's name for it (rule R3).")
     node = models.CharField(max_length=64)
-    path = models.CharField(max_length=500, blank=True, default="", help_text="Enclosing map items.")
+    path = models.TextField(blank=True, default="", help_text="Enclosing map items.")
     status = models.CharField(max_length=16, choices=Status, default=Status.RUNNING)
     attempt = models.PositiveIntegerField(default=1)
     crashes = models.PositiveSmallIntegerField(default=0, help_text="Workers that died in it.")

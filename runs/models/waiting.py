@@ -14,9 +14,7 @@ class Mailbox(models.Model):
     run = models.ForeignKey("runs.Run", models.CASCADE, related_name="mailbox", db_index=False)
     kind = models.CharField(max_length=32)
     payload = models.TextField(default="{}", help_text="Canonical JSON.")
-    user = models.ForeignKey(
-        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+"
-    )
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+")
     actor = models.CharField(max_length=200, blank=True, default="")
     idempotency_key = models.CharField(max_length=200, null=True, blank=True)  # noqa: DJ001 - NULLs are not unique
     created_at = models.DateTimeField()
@@ -26,12 +24,8 @@ class Mailbox(models.Model):
     class Meta:
         ordering = ["id"]
         verbose_name_plural = "mailbox"
-        constraints = [
-            models.UniqueConstraint(fields=["run", "idempotency_key"], name="mail_idempotency_key")
-        ]
-        indexes = [
-            models.Index(fields=["run", "id"], name="unread_mail", condition=models.Q(consumed_at=None))
-        ]
+        constraints = [models.UniqueConstraint(fields=["run", "idempotency_key"], name="mail_idempotency_key")]
+        indexes = [models.Index(fields=["run", "id"], name="unread_mail", condition=models.Q(consumed_at=None))]
 
     def __str__(self) -> str:
         return f"{self.kind} for run {self.run_id}"

@@ -1,0 +1,130 @@
+"""When and where writes are committed.
+
+A write that is ready alone is committed at once on the event loop: a local transaction is shorter than the hand-over
+to a thread. Writes that become ready together, and those that meet a busy database, go to a committer thread, which
+groups them into one transaction and tries again until the database takes them or the driver has lost its lease.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from runs.errors import StoreError
+from runs.store import RunWrite, Store
+
+logger = logging.getLogger(__name__)
+
+MAX_INLINE_BYTES = 256 * 1024
+FIRST_RETRY_S = 0.02
+LAST_RETRY_S = 1.0
+
+
+class Writer(Protocol):
+    """Somebody with something to commit: one run."""
+
+    def take_write(self) -> RunWrite | None:
+        """What has gathered since the last call, or None. Called again only after one of the two below."""
+
+    def committed(self, write: RunWrite) -> None:
+        """The write is on disk."""
+
+    def lost(self) -> None:
+        """Another driver owns the run: nothing was written, and nothing will be."""
+
+
+class Committer:
+    """Commits the writes of all runs of one driver. All methods belong to the event loop's thread."""
+
+    def __init__(self, *, inline_store: Store, open_store: Callable[[], Store]) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._inline_store = inline_store
+        self._open_store = open_store
+        self._ready: dict[Writer, None] = {}
+        self._scheduled = False
+        self._thread_busy = False
+        self._fenced = threading.Event()
+        self._batches: queue.SimpleQueue[list[tuple[Writer, RunWrite]] | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._work, name="committer", daemon=True)
+        self._thread.start()
+
+    def submit(self, writer: Writer) -> None:
+        """`writer` has something to commit. Several calls in one turn of the loop are one write."""
+        self._ready[writer] = None
+        if not self._scheduled and not self._thread_busy:
+            self._scheduled = True
+            self._loop.call_soon(self._flush)
+
+    def fence(self) -> None:
+        """The driver's lease is gone: give up what the database has not taken."""
+        self._fenced.set()
+
+    def close(self) -> None:
+        self._batches.put(None)
+        self._thread.join(timeout=5)
+
+    def _flush(self) -> None:
+        self._scheduled = False
+        writers, self._ready = self._ready, {}
+        batch = [(writer, write) for writer in writers if (write := writer.take_write()) is not None]
+        if len(batch) == 1 and batch[0][1].size_bytes <= MAX_INLINE_BYTES:
+            try:
+                lost = self._inline_store.commit([batch[0][1]])
+            except StoreError:
+                self._hand_over(batch)
+            else:
+                self._settle(batch, lost)
+        elif batch:
+            self._hand_over(batch)
+
+    def _hand_over(self, batch: list[tuple[Writer, RunWrite]]) -> None:
+        self._thread_busy = True
+        self._batches.put(batch)
+
+    def _thread_done(self, batch: list[tuple[Writer, RunWrite]], lost: set[int]) -> None:
+        self._thread_busy = False
+        self._settle(batch, lost)
+        if self._ready and not self._scheduled:
+            self._scheduled = True
+            self._loop.call_soon(self._flush)
+
+    def _settle(self, batch: list[tuple[Writer, RunWrite]], lost: set[int]) -> None:
+        for writer, write in batch:
+            if write.run_id in lost:
+                writer.lost()
+            else:
+                writer.committed(write)
+
+    # ---- the committer thread
+
+    def _work(self) -> None:
+        store = self._open_store()
+        while (batch := self._batches.get()) is not None:
+            lost = self._commit_until_taken(store, [write for _, write in batch])
+            self._loop.call_soon_threadsafe(self._thread_done, batch, lost)
+        store.close()
+
+    def _commit_until_taken(self, store: Store, writes: Sequence[RunWrite]) -> set[int]:
+        pause_s = FIRST_RETRY_S
+        answer_lost = False
+        while not self._fenced.is_set():
+            try:
+                lost = store.commit(writes)
+                return {run for run in lost if not (answer_lost and _arrived(store, writes, run))}
+            except StoreError as error:
+                logger.warning("Commit of %d runs failed, trying again in %.2f s: %s", len(writes), pause_s, error)
+                answer_lost = True
+                time.sleep(pause_s)
+                pause_s = min(pause_s * 2, LAST_RETRY_S)
+        return {write.run_id for write in writes}
+
+
+def _arrived(store: Store, writes: Sequence[RunWrite], run_id: int) -> bool:
+    """Whether a write was made although the answer to its commit never came."""
+    write = next(write for write in writes if write.run_id == run_id)
+    return store.head(run_id) == (write.epoch, write.seq)
