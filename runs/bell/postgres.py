@@ -1,0 +1,59 @@
+"""The bell on PostgreSQL: LISTEN/NOTIFY, which reaches every host.
+
+Hints go out on a connection of their own and not in the transaction of a step: a transaction that notifies holds a
+lock of the whole server through its commit, so steps of different drivers would be flushed one after the other
+(https://www.recall.ai/blog/postgres-listen-notify-does-not-scale). One that only notifies has nothing to flush.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+import psycopg
+from django.db import connections
+
+from runs.bell.channels import CHANNELS, Hint, Role, encode
+from runs.bell.outbox import Batch, Outbox
+from runs.bell.remote import heard
+
+_NOTIFY = "SELECT pg_notify(channel, payload) FROM unnest(%s::text[], %s::text[]) AS hint (channel, payload)"
+_KEEPALIVE = {"keepalives_idle": 15, "keepalives_interval": 5, "keepalives_count": 3, "connect_timeout": 5}
+
+
+class PostgresBell:
+    def __init__(self) -> None:
+        self._outbox = Outbox(_connect)
+
+    def ring(self, role: Role, hint: Hint) -> None:
+        self._outbox.put(role, hint)
+
+    def listen(self, role: Role, on_hint: Callable[[Hint], None]) -> AbstractAsyncContextManager[None]:
+        return heard(lambda: _payloads(CHANNELS[role]), on_hint, (psycopg.Error, OSError))
+
+
+def _connect() -> Callable[[Batch], None]:
+    connection = psycopg.Connection.connect(**_parameters(), autocommit=True)
+
+    def notify(batch: Batch) -> None:
+        channels = [CHANNELS[role] for role, _ in batch]
+        connection.execute(_NOTIFY, (channels, [encode(hint) for _, hint in batch]))
+
+    return notify
+
+
+async def _payloads(channel: str) -> AsyncGenerator[str, None]:
+    async with await psycopg.AsyncConnection.connect(**_parameters(), autocommit=True) as connection:
+        await connection.execute(f"LISTEN {channel}")
+        yield ""
+        async for notification in connection.notifies():
+            yield notification.payload
+
+
+def _parameters() -> dict[str, Any]:
+    """What Django connects with, without what concerns its cursors and types."""
+    parameters = connections["default"].get_connection_params()
+    for key in ("context", "cursor_factory", "prepare_threshold"):
+        parameters.pop(key, None)
+    return {**_KEEPALIVE, **parameters}
