@@ -1,0 +1,52 @@
+"""Driver rows: how the processes that execute runs know of each other.
+
+Times are the database's own clock, so hosts whose clocks differ agree about a lease.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import timedelta
+
+from django.conf import settings
+from django.db.models.functions import Now
+
+from runs.driver.identity import ProcessIdentity, is_visible
+from runs.models import Driver
+from runs.store.takeover import hand_back
+
+
+def register(*, quarantine: bool) -> Driver:
+    """Enter this process as a driver."""
+    driver = Driver.objects.create(
+        **asdict(ProcessIdentity.current()), quarantine=quarantine, started_at=Now(), beat_at=Now()
+    )
+    driver.refresh_from_db()
+    return driver
+
+
+def beat(driver: Driver) -> bool:
+    """Renew the driver's lease. False when its row is gone: others took it for dead and took its runs over."""
+    return Driver.objects.filter(pk=driver.pk).update(beat_at=Now()) == 1
+
+
+def mark_draining(driver: Driver) -> None:
+    """Let others see that this driver takes no new runs."""
+    Driver.objects.filter(pk=driver.pk).update(draining=True)
+
+
+def unregister(driver: Driver) -> None:
+    """Leave in good order: runs that the driver still holds are free at once and not quarantined."""
+    hand_back(driver)
+
+
+def drivers_in_sight() -> list[Driver]:
+    """The registered drivers whose processes this process could see."""
+    return [driver for driver in Driver.objects.all() if is_visible(driver)]
+
+
+def is_any_alive() -> bool:
+    """Whether some driver, on any host, takes ordinary runs and has a valid lease."""
+    lease = timedelta(seconds=settings.WORKFLOW.lease_s)
+    drivers = Driver.objects.filter(quarantine=False, draining=False).annotate(now=Now())
+    return any(abs(driver.now - driver.beat_at) <= lease for driver in drivers)
