@@ -1,0 +1,86 @@
+import { Handle, type Node, type NodeProps, Position, useStore } from "@xyflow/react";
+import { memo } from "react";
+import { Icon } from "../ui/Icon";
+import { type NodeLive, useNodeLive } from "./live";
+import type { DrawnNode } from "./model";
+
+export type StepNodeType = Node<{ drawn: DrawnNode }, "step">;
+
+/** Below this zoom words are too small to read: a node is a block of its status colour. */
+const READABLE_ZOOM = 0.4;
+
+const SPLIT_ICONS = { choice: "choice", fork: "fork", map: "map", dynamic: "dynamic" };
+
+function Badges({ live }: { live: NodeLive }) {
+  return (
+    <span className="node-badges">
+      {live.failures > 0 && live.status !== "failed" && (
+        <span className="badge badge-bad" title="Turns that failed">
+          <Icon name="failed" />
+          {live.failures}
+        </span>
+      )}
+      {live.items && (
+        <span className="badge" title="Items done">
+          {live.items.done + live.items.failed}/{live.items.total}
+        </span>
+      )}
+      {live.turns > 1 && (
+        <span className="badge" title="Turns">
+          ×{live.turns}
+        </span>
+      )}
+    </span>
+  );
+}
+
+function Words({ drawn, live }: { drawn: DrawnNode; live: NodeLive }) {
+  if (drawn.kind === "start") return <Icon name="start" />;
+  if (drawn.kind === "end") return <span className="node-label">End</span>;
+  return (
+    <>
+      {drawn.joins && (
+        <span className="node-line node-joins">
+          <Icon name="join" />
+          waits for {drawn.joins}
+        </span>
+      )}
+      <span className="node-body">
+        <span className="node-icon">
+          <Icon name={live.status === "idle" ? drawn.kind : live.status} />
+        </span>
+        <span className="node-words">
+          <span className="node-label">{drawn.label}</span>
+          {live.status !== "idle" && <span className="visually-hidden">{live.status}</span>}
+          <span className="node-detail">{drawn.detail}</span>
+        </span>
+      </span>
+      {drawn.splits && (
+        <span className="node-line node-splits" title={drawn.splits.text}>
+          <Icon name={SPLIT_ICONS[drawn.splits.kind]} />
+          <span className="node-expression">{drawn.splits.text}</span>
+        </span>
+      )}
+      <Badges live={live} />
+    </>
+  );
+}
+
+export const StepNode = memo(function StepNode({ id, data: { drawn }, selected }: NodeProps<StepNodeType>) {
+  const live = useNodeLive(id);
+  const readable = useStore((store) => store.transform[2] >= READABLE_ZOOM);
+  return (
+    <div
+      className="node"
+      data-kind={drawn.kind}
+      data-status={live.status}
+      data-per-item={drawn.perItem || undefined}
+      data-selected={selected || undefined}
+      data-testid={`node-${id}`}
+    >
+      <Handle type="target" position={Position.Top} isConnectable={false} />
+      {readable && <Words drawn={drawn} live={live} />}
+      <Handle type="source" position={Position.Bottom} isConnectable={false} />
+    </div>
+  );
+});

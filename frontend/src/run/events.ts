@@ -1,0 +1,56 @@
+/** What the server says about a run: the boot data of the page, and the messages of the live stream. */
+
+export type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
+export type JsonObject = { [key: string]: Json };
+
+export type RunStatus = "pending" | "running" | "waiting" | "paused" | "completed" | "failed" | "cancelled";
+export type StepStatus = "running" | "waiting" | "completed" | "failed" | "cancelled";
+
+export const isOver = (status: RunStatus): boolean => ["completed", "failed", "cancelled"].includes(status);
+
+/** A step that starts because of an event: its id, its node, and the map items around it. */
+export type Scheduled = [step: string, node: string, path: string];
+
+export interface EventData {
+  scheduled?: Scheduled[];
+  /** For people: `fan[3].inner[0]`. */
+  path?: string;
+  attempt?: number;
+  /** Where the branch goes. */
+  route?: string[] | null;
+  /** The items, if the step opens a map. */
+  items?: Json[] | null;
+  error?: { type: string; message: string };
+  update?: JsonObject;
+  level?: string;
+}
+
+export interface RunEvent {
+  seq: number;
+  type: string;
+  at: string;
+  node: string | null;
+  step: string | null;
+  message: string;
+  data: EventData;
+}
+
+/** What the page is born with, everything as of `seq`. */
+export interface Boot {
+  run: { id: string; status: RunStatus; createdAt: string; startedAt: string | null; finishedAt: string | null; error: string };
+  seq: number;
+  nodes: { node: string; status: StepStatus; count: number; latestSeq: number }[];
+  maps: { node: string; total: number; done: number; failed: number }[];
+  steps: { step: string; node: string; path: string; status: StepStatus; attempt: number; startedAt: string; finishedAt: string | null; error: string }[];
+  events: RunEvent[];
+  state: StateView;
+  urls: { socket: string; state: string };
+  cancel: { url: string; csrf: string } | null;
+}
+
+export interface StateView {
+  seq: number;
+  values: JsonObject;
+  /** Keys that concurrent branches have set differently. */
+  conflicts: string[];
+}
