@@ -7,13 +7,13 @@ import json
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, TypeAdapter
 from pydantic_core import ErrorDetails, ValidationError
 
 from graphs.errors import DefinitionInvalid, Problem
 from graphs.spec.fields import KEY_CODES, Context, Count, ExpressionText, Line, NodeName, Seconds, StartNode, Text, Word
 from graphs.spec.nodes import NodeSpec
-from graphs.spec.part import Json, JsonObject, Part, adapter, describe
+from graphs.spec.part import Json, JsonObject, Part, describe
 
 MAX_NODES = 5_000
 REDUCERS = frozenset({"replace", "append", "extend", "add", "merge", "union", "max", "min"})
@@ -91,6 +91,9 @@ class GraphSpec(Part):
         return hashlib.sha256(text.encode()).hexdigest()
 
 
+_GRAPH: TypeAdapter[GraphSpec] = TypeAdapter(GraphSpec)
+
+
 def parse_definition(data: Json, *, max_nodes: int = MAX_NODES) -> GraphSpec:
     """Check a definition (JSON values, as `tools.strict_json` gives them) and build its spec.
 
@@ -105,7 +108,7 @@ def parse_definition(data: Json, *, max_nodes: int = MAX_NODES) -> GraphSpec:
         raise DefinitionInvalid([Problem(code="wrong-type", path="", message=message)])
     context = Context(nodes=nodes if isinstance(nodes, dict) else ())
     try:
-        return adapter(GraphSpec).validate_python(data, context=context)  # type: ignore[no-any-return]
+        return _GRAPH.validate_python(data, context=context)
     except ValidationError as error:
         raise DefinitionInvalid([_problem(line) for line in error.errors(include_url=False)]) from None
 

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, cast
 
-from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, ValidationInfo
+from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, TypeAdapter
 
 from graphs.spec.fields import FILLED, Count, ExpressionText, Flag, Number, Seconds, Targets, Text, Values, Word
-from graphs.spec.part import Complaint, Json, JsonObject, Part, adapter, complaint, describe
+from graphs.spec.part import Complaint, Json, JsonObject, Part, complaint, describe
 from graphs.spec.routes import Route
 from graphs.spec.waits import HumanSpec, WaitSpec
 
@@ -48,16 +48,17 @@ class JoinSpec(Part):
 
 JOIN_ALL = JoinSpec(count=0)
 JOIN_ANY = JoinSpec(count=1)
+_COUNTED: TypeAdapter[JoinSpec] = TypeAdapter(JoinSpec)
 
 
-def _join(value: Json, info: ValidationInfo) -> JoinSpec:
+def _join(value: Json) -> JoinSpec:
     match value:
         case "all":
             return JOIN_ALL
         case "any":
             return JOIN_ANY
         case dict():
-            return cast(JoinSpec, adapter(JoinSpec).validate_python(value, context=info.context))
+            return _COUNTED.validate_python(value)
         case _:
             raise complaint("unknown-word", f'Write "all", "any" or {{"count": n}} here, not {describe(value)}.')
 

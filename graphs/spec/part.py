@@ -9,10 +9,10 @@ from __future__ import annotations
 import difflib
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import MISSING, dataclass, fields
-from functools import cache, partial
+from functools import partial
 from typing import Any, ClassVar, get_type_hints
 
-from pydantic import ConfigDict, GetCoreSchemaHandler, TypeAdapter, ValidatorFunctionWrapHandler
+from pydantic import ConfigDict, GetCoreSchemaHandler, ValidatorFunctionWrapHandler
 from pydantic.fields import FieldInfo
 from pydantic_core import (
     CoreSchema,
@@ -170,23 +170,26 @@ def describe(value: Json) -> str:
             return "an object"
 
 
-@cache
-def _keys(cls: type[Any]) -> dict[str, tuple[str, Json]]:
+Keys = dict[str, tuple[str, Json]]
+_KEYS: dict[type[Part], Keys] = {}
+
+
+def _keys(cls: type[Part]) -> Keys:
     """For each field its JSON key and its default (MISSING if it has none)."""
+    if cls not in _KEYS:
+        _KEYS[cls] = _read_keys(cls)
+    return _KEYS[cls]
+
+
+def _read_keys(cls: type[Any]) -> Keys:
     hints = get_type_hints(cls, include_extras=True)
-    keys: dict[str, tuple[str, Json]] = {}
-    for item in fields(cls):  # type: ignore[arg-type]
+    keys: Keys = {}
+    for item in fields(cls):
         metadata = getattr(hints[item.name], "__metadata__", ())
         alias = next((info.alias for info in metadata if isinstance(info, FieldInfo) and info.alias), None)
         default = item.default_factory() if item.default_factory is not MISSING else item.default
         keys[item.name] = (alias or item.name, default)
     return keys
-
-
-@cache
-def adapter(cls: type[Any]) -> TypeAdapter[Any]:
-    """pydantic's validator of one kind of part."""
-    return TypeAdapter(cls)
 
 
 def _one_or_many(targets: tuple[Any, ...] | Json) -> Json:

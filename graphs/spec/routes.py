@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from pydantic import Field, PlainValidator, TypeAdapter, ValidationInfo
 
 from graphs.spec.fields import FILLED, Condition, Count, Items, SingleTarget, Target, Targets, Values, Variable, Whole
-from graphs.spec.part import Json, Part, adapter, complaint, describe
+from graphs.spec.part import Json, Part, complaint, describe
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,12 +81,12 @@ class Dynamic(Part):
 
 Forms = To | Choice | Switch | Each | MapRoute | Dynamic
 
-_BY_KEY: dict[str, type[Part]] = {
-    "condition": Choice,
-    "switch": Switch,
-    "each": Each,
-    "map": MapRoute,
-    "dynamic": Dynamic,
+_BY_KEY: dict[str, TypeAdapter[Any]] = {
+    "condition": TypeAdapter(Choice),
+    "switch": TypeAdapter(Switch),
+    "each": TypeAdapter(Each),
+    "map": TypeAdapter(MapRoute),
+    "dynamic": TypeAdapter(Dynamic),
 }
 _HELP = (
     'write a node, "end", a list of nodes, or an object with one of "condition", "switch", "each", "map" or "dynamic"'
@@ -98,17 +98,17 @@ def _route(value: Json, info: ValidationInfo) -> Any:
         return To(to=_TARGETS.validate_python(value, context=info.context))
     if not isinstance(value, dict):
         raise complaint("wrong-type", f"Where to go next is not {describe(value)}; {_HELP}.")
-    return adapter(_form(value)).validate_python(value, context=info.context)
+    return _form(value).validate_python(value, context=info.context)
 
 
-def _form(given: Mapping[str, Json]) -> type[Part]:
+def _form(given: Mapping[str, Json]) -> TypeAdapter[Any]:
     keys = [key for key in _BY_KEY if key in given]
     if len(keys) > 1:
         words = " and ".join(f'"{key}"' for key in keys)
         raise complaint("several-routes", f"Decide between {words}: next has exactly one form.")
     if not keys:
         if given.keys() & {"if_true", "if_false"}:
-            return Choice
+            return _BY_KEY["condition"]
         raise complaint("unknown-route", f"This form of next is not known; {_HELP}.")
     return _BY_KEY[keys[0]]
 

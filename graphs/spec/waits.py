@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from pydantic import PlainValidator, TypeAdapter, ValidationInfo
 
 from graphs.spec.fields import FILLED, Count, Delay, Line, Moment, Seconds, SingleTarget, Targets, Text, Word
-from graphs.spec.part import Complaint, Json, Part, adapter
+from graphs.spec.part import Complaint, Json, Part
 
 _CAUSES = ("seconds", "until", "signal", "any")
 
@@ -32,7 +32,7 @@ class DueAnswer(Part):
 
 def _on_due(value: Json, info: ValidationInfo) -> str | DueAnswer:
     if isinstance(value, dict):
-        return adapter(DueAnswer).validate_python(value, context=info.context)  # type: ignore[no-any-return]
+        return _DUE_ANSWER.validate_python(value, context=info.context)
     return _SINGLE_TARGET.validate_python(value, context=info.context)
 
 
@@ -104,3 +104,4 @@ class WaitSpec(Part):
 
 
 _SINGLE_TARGET: TypeAdapter[str] = TypeAdapter(SingleTarget)
+_DUE_ANSWER: TypeAdapter[DueAnswer] = TypeAdapter(DueAnswer)
