@@ -4,7 +4,7 @@
 """
 
 from graphs.errors import DefinitionInvalid, Problem
-from graphs.spec.fields import END, LOCAL_NAMES, is_expression
+from graphs.spec.fields import END, LOCAL_NAMES
 from graphs.spec.graph import (
     MAX_NODES,
     REDUCERS,
@@ -55,7 +55,6 @@ __all__ = [
     "WaitSpec",
     "describe",
     "did_you_mean",
-    "is_expression",
     "parse_definition",
     "pointer",
 ]

@@ -19,8 +19,9 @@ from pydantic import (
     ValidatorFunctionWrapHandler,
     WrapValidator,
 )
-from pydantic_core import ValidationError
+from pydantic_core import InitErrorDetails, ValidationError
 
+from graphs.expressions import ExpressionInvalid, compile_expression, expressions_in, is_expression
 from graphs.spec.part import Json, complaint, describe, did_you_mean, relocated
 
 END = "end"
@@ -122,28 +123,46 @@ def _whole_as_int(number: float) -> float:
     return int(number) if number == int(number) else number
 
 
-def is_expression(value: Json) -> bool:
-    """Whether a value is written as an expression: it begins with `=`, and not with `==`."""
-    return isinstance(value, str) and value.startswith("=") and not value.startswith("==")
+def _compiles(source: str) -> str:
+    try:
+        compile_expression(source)
+    except ExpressionInvalid as error:
+        raise complaint(error.code, str(error)) from None
+    return source
 
 
 def _expression(text: str) -> str:
     if not is_expression(text):
         raise complaint("not-an-expression", f'Start the expression with "=": write "= {text.lstrip("= ")}".')
-    return text
+    return _compiles(text)
+
+
+def _name_or_expression(text: str) -> str:
+    return _compiles(text) if is_expression(text) else text
+
+
+def _template(value: Json) -> Json:
+    """Check every expression in a value, and complain at each that does not compile."""
+    lines: list[InitErrorDetails] = []
+    for path, source in expressions_in(value):
+        try:
+            compile_expression(source)
+        except ExpressionInvalid as error:
+            lines.append({"type": complaint(error.code, str(error)), "loc": path, "input": source})
+    if lines:
+        raise ValidationError.from_exception_data("value", lines)
+    return value
 
 
 def _items(value: Json) -> Json:
-    if isinstance(value, list) or is_expression(value):
-        return value
+    if isinstance(value, list):
+        return _template(value)
     if isinstance(value, str):
         return _expression(value)
     raise complaint("wrong-type", f'Write a list or an expression such as "= items" here, not {describe(value)}.')
 
 
 def _delay(value: Json) -> Json:
-    if is_expression(value):
-        return value
     if isinstance(value, str):
         return _expression(value)
     return _PAUSE.validate_python(value)
@@ -151,7 +170,7 @@ def _delay(value: Json) -> Json:
 
 def _moment(value: Json) -> str:
     if is_expression(value):
-        return str(value)
+        return _expression(value)
     try:
         moment = datetime.fromisoformat(value) if isinstance(value, str) else None
     except ValueError:
@@ -170,7 +189,8 @@ Word = Annotated[str, Strict(), Field(min_length=1, max_length=255)]
 Line = Annotated[str, Strict(), Field(min_length=1, max_length=100), AfterValidator(_printable)]
 NodeName = Annotated[str, Strict(), AfterValidator(_node_name)]
 Variable = Annotated[str, Strict(), AfterValidator(_variable)]
-Condition = Annotated[str, Strict(), Field(min_length=1)]
+NameOrExpression = Annotated[str, Strict(), Field(min_length=1), AfterValidator(_name_or_expression)]
+Condition = Annotated[str, Strict(), AfterValidator(_compiles)]
 """An expression where nothing else may stand; it needs no `=` in front."""
 ExpressionText = Annotated[str, Strict(), AfterValidator(_expression)]
 """An expression with its `=`."""
@@ -192,7 +212,7 @@ Pause = Annotated[
 ]
 Number = Annotated[float, Strict(), Field(allow_inf_nan=False), AfterValidator(_whole_as_int)]
 Flag = Annotated[bool, Strict()]
-Values = dict[Word, Any]
+Values = dict[Word, Annotated[Any, PlainValidator(_template)]]
 """Values by name; a string that starts with `=` is an expression, at any depth."""
 
 Items = Annotated[Any, PlainValidator(_items)]

@@ -8,7 +8,19 @@ from typing import Annotated, Any, Literal, cast
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, TypeAdapter
 
-from graphs.spec.fields import FILLED, Count, ExpressionText, Flag, Number, Seconds, Targets, Text, Values, Word
+from graphs.spec.fields import (
+    FILLED,
+    Count,
+    ExpressionText,
+    Flag,
+    NameOrExpression,
+    Number,
+    Seconds,
+    Targets,
+    Text,
+    Values,
+    Word,
+)
 from graphs.spec.part import Complaint, Json, JsonObject, Part, complaint, describe
 from graphs.spec.routes import Route
 from graphs.spec.waits import HumanSpec, WaitSpec
@@ -136,7 +148,7 @@ class NodeSpec(Part):
     label: Annotated[Text, Field(max_length=200)] = ""
     description: Text = ""
     tool: Word | None = None
-    graph: Word | None = None
+    graph: NameOrExpression | None = None
     human: HumanSpec | None = None
     wait: WaitSpec | None = None
     inputs: Values = field(default_factory=dict)
@@ -154,7 +166,7 @@ class NodeSpec(Part):
         tuple[ErrorCase, ...], AfterValidator(_reachable_cases), FILLED, BeforeValidator(_error_cases)
     ] = ()
     cache: CacheSpec | None = None
-    lock: Word | None = None
+    lock: NameOrExpression | None = None
     executor: Literal["inline", "thread", "process", "cluster"] | None = None
     compensate: Annotated[CompensateSpec, BeforeValidator(_plain_name)] | None = None
     position: Position | None = None
