@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from runs.engine.events import StepId
+
+
+class MapItem(NamedTuple):
+    """One item of a map: the map's step and node, and the item's index."""
+
+    step: StepId
+    node: str
+    index: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StartStep:
     """Run this step's tool.
 
-    `items` are the enclosing map items, outermost first, as (the map's step, index); `path` names them for people:
-    `fan[3].inner[0]`.
+    `items` are the enclosing map items, outermost first; `path` names them for people: `fan[3].inner[0]`.
     """
 
     step: StepId
     node: str
     path: str = ""
-    items: tuple[tuple[StepId, int], ...] = ()
+    items: tuple[MapItem, ...] = ()
     attempt: int = 1
 
 
