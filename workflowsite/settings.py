@@ -4,6 +4,7 @@ import os
 import secrets
 import sys
 import tempfile
+import warnings
 from pathlib import Path
 
 import dj_database_url
@@ -47,7 +48,6 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "django.contrib.humanize",
     "channels",
-    "django_q",
     "django_filters",
     "rest_framework",
     "drf_spectacular",
@@ -56,10 +56,12 @@ INSTALLED_APPS = [
     "tools",
     "graphs",
     "runs",
+    "django_q",  # after runs, whose qcluster command replaces its own
 ]
 
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
+    "workflowsite.middleware.content_security_policy",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -67,6 +69,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "workflowsite.middleware.measure_chunked_bodies",
 ]
 
 ROOT_URLCONF = "workflowsite.urls"
@@ -119,11 +122,17 @@ CACHES = {
     )
 }
 
+# django-q2 takes "no timeout" for a mistake beside any retry, and says so at every start of every process.
+warnings.filterwarnings("ignore", message="Retry and timeout are misconfigured")
+
 # django-q2 is the pool of processes that drivers live in. Its tickets carry no work: one attempt, acknowledged
 # whatever happens, no result kept, no time limit (a driver runs until it is told to stop).
+warnings.filterwarnings("ignore", message="Retry and timeout are misconfigured")  # it means the missing time limit
 Q_CLUSTER = {
     "name": "workflow",
-    "workers": 2,
+    "ALT_CLUSTERS": {},  # each supervised cluster has a queue of its own, named by Q_CLUSTER_NAME
+    "workers": WORKFLOW.workers + 1,  # and one for the quarantine
+    "log_level": "WARNING",
     "timeout": None,
     "retry": 2**31 - 1,
     "max_attempts": 1,
@@ -147,9 +156,10 @@ TIME_ZONE = "UTC"
 USE_TZ = True
 
 STATIC_URL = "/static/"
-STATIC_ROOT = BASE_DIR / "staticfiles"
+STATIC_ROOT = VAR_DIR / "static"
+STATIC_ROOT.mkdir(exist_ok=True)
 STATICFILES_DIRS = [path for path in [BASE_DIR / "frontend" / "dist"] if path.exists()]
-WHITENOISE_USE_FINDERS = DEBUG
+WHITENOISE_USE_FINDERS = True
 
 LOGIN_URL = "/login/"
 LOGIN_REDIRECT_URL = "/"
@@ -160,6 +170,26 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = WORKFLOW.max_request_bytes
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 20_000
 
 REST_FRAMEWORK = {
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_AUTHENTICATION_CLASSES": ["accounts.api.authentication.ActorAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["accounts.api.permissions.HasRole"],
+    "DEFAULT_PARSER_CLASSES": ["workflowsite.parsers.StrictJSONParser"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_METADATA_CLASS": None,
+    "EXCEPTION_HANDLER": "workflowsite.errors.exception_handler",
+    "URL_FORMAT_OVERRIDE": None,
+    "TEST_REQUEST_DEFAULT_FORMAT": "json",
+}
+
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Workflow engine",
+    "DESCRIPTION": "Graphs of Python functions, run durably. Errors have one shape: "
+    '`{"error": {"code", "message", "details": [{"path", "code", "message", "node"}]}}`.',
+    "VERSION": "1",
+    "OAS_VERSION": "3.1.0",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "COMPONENT_SPLIT_REQUEST": True,
 }

@@ -1,0 +1,169 @@
+"""The one table from domain error to HTTP status, and the one shape in which the API tells an error.
+
+{"error": {"code", "message", "details": [{"path": JSON Pointer, "code", "message", "node"}]}}
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from django.core.exceptions import PermissionDenied
+from django.db import OperationalError
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.views import defaults
+from rest_framework import exceptions, status
+from rest_framework.response import Response
+from rest_framework.views import set_rollback
+
+from accounts import errors as accounts
+from graphs import errors as graphs
+from runs import errors as runs
+from tools import errors as tools
+from tools.strict_json import JsonInvalid
+
+logger = logging.getLogger(__name__)
+
+# A class stands for its subclasses that are not named themselves.
+STATUS_OF: dict[type[Exception], int] = {
+    accounts.AccountsError: 422,
+    accounts.CredentialsInvalid: 401,
+    accounts.NotAMember: 403,
+    accounts.RoleTooLow: 403,
+    accounts.UserRequired: 403,
+    accounts.SlugTaken: 409,
+    accounts.AlreadyAMember: 409,
+    accounts.LastAdmin: 409,
+    tools.ToolsError: 422,
+    tools.UnknownTool: 404,
+    JsonInvalid: 400,
+    graphs.GraphsError: 422,
+    runs.RunsError: 422,
+    runs.RunFinished: 409,
+    runs.VersionNotRunnable: 409,
+    runs.IdempotencyConflict: 409,
+    runs.StoreError: 503,
+    runs.JournalDamaged: 500,
+}
+
+_API_PREFIXES = ("/api/", "/graph/", "/health/")
+_CODES = {400: "bad-request", 403: "forbidden", 404: "not-found", 500: "internal-error"}
+
+
+def error_body(code: str, message: str, details: Iterable[dict[str, Any]] = ()) -> dict[str, Any]:
+    return {"error": {"code": code, "message": message, "details": list(details)}}
+
+
+def status_of(error: Exception) -> int | None:
+    """The HTTP status of a domain error; None for any other exception."""
+    if isinstance(error, JsonInvalid) and error.code == "json-too-large":
+        return status.HTTP_413_REQUEST_ENTITY_TOO_LARGE
+    return next((STATUS_OF[kind] for kind in type(error).__mro__ if kind in STATUS_OF), None)
+
+
+def exception_handler(error: Exception, context: dict[str, Any]) -> Response | None:
+    """Answer an exception of an API view. None for a bug, which propagates."""
+    response = _domain_response(error) or _database_response(error) or _framework_response(error)
+    if response is not None:
+        set_rollback()
+    return response
+
+
+def _domain_response(error: Exception) -> Response | None:
+    code = status_of(error)
+    if code is None:
+        return None
+    details = [
+        {"path": each.path, "code": each.code, "message": each.message, "node": getattr(each, "node", None)}
+        for each in getattr(error, "details", ())
+    ]
+    headers = {"WWW-Authenticate": "Bearer"} if code == status.HTTP_401_UNAUTHORIZED else {}
+    return Response(error_body(error.code, str(error), details), status=code, headers=headers)  # type: ignore[attr-defined]
+
+
+def _database_response(error: Exception) -> Response | None:
+    if not isinstance(error, OperationalError):
+        return None
+    logger.error("The database did not answer.", exc_info=error)
+    body = error_body("database-unavailable", "The database is busy or unreachable; try again in a moment.")
+    return Response(body, status=status.HTTP_503_SERVICE_UNAVAILABLE, headers={"Retry-After": "1"})
+
+
+def _framework_response(error: Exception) -> Response | None:
+    match error:
+        case Http404():
+            error = exceptions.NotFound(_sentence(error, "There is no such object in your organization."))
+        case PermissionDenied():
+            error = exceptions.PermissionDenied(_sentence(error, "You may not do this."))
+    if isinstance(error, exceptions.ValidationError):
+        details = list(_validation_details(error.detail, ""))
+        message = f"The input is not valid: {details[0]['message']}"
+        return Response(error_body("invalid-input", message, details), status=status.HTTP_422_UNPROCESSABLE_ENTITY)
+    if not isinstance(error, exceptions.APIException):
+        return None
+    headers = {}
+    if challenge := getattr(error, "auth_header", None):
+        headers["WWW-Authenticate"] = challenge
+    if wait := getattr(error, "wait", None):
+        headers["Retry-After"] = str(int(wait))
+    code = str(error.get_codes()).replace("_", "-")
+    return Response(error_body(code, str(error.detail)), status=error.status_code, headers=headers)
+
+
+def _sentence(error: Exception, default: str) -> str:
+    return str(error.args[0]) if error.args and isinstance(error.args[0], str) else default
+
+
+def _validation_details(detail: Any, path: str) -> Iterator[dict[str, Any]]:
+    """One entry for each message of a serializer's nested errors, with the JSON Pointer of the field."""
+    match detail:
+        case dict():
+            for key, value in detail.items():
+                step = "" if key == "non_field_errors" else f"/{key}"
+                yield from _validation_details(value, path + step)
+        case list():
+            for index, value in enumerate(detail):
+                step = f"/{index}" if isinstance(value, dict) else ""
+                yield from _validation_details(value, path + step)
+        case _:
+            yield {"path": path, "code": str(detail.code).replace("_", "-"), "message": str(detail), "node": None}
+
+
+# --------------------------------------------------------------------------- answers outside of API views
+
+
+def is_api(request: HttpRequest) -> bool:
+    """Whether programs read this path, so that an error is JSON and not a page."""
+    return request.path.startswith(_API_PREFIXES)
+
+
+def api_not_found(request: HttpRequest, path: str = "") -> JsonResponse:
+    """The end of the API's part of the URL map."""
+    return _plain_response(404, f"There is nothing at {request.path}; /api/docs/ lists what there is.")
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    if is_api(request):
+        return _plain_response(400, "The request is not acceptable as HTTP, for example its Host or its size.")
+    return defaults.bad_request(request, exception)
+
+
+def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponse:
+    if is_api(request):
+        return _plain_response(403, str(exception) or "You may not do this.")
+    return defaults.permission_denied(request, exception)
+
+
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    return api_not_found(request) if is_api(request) else defaults.page_not_found(request, exception)
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    if is_api(request):
+        return _plain_response(500, "This is a bug of the server, which has logged it.")
+    return defaults.server_error(request)
+
+
+def _plain_response(code: int, message: str) -> JsonResponse:
+    return JsonResponse(error_body(_CODES[code], message), status=code)
