@@ -44,6 +44,7 @@ class Limits(BaseSettings):
     max_map_items: Positive = 10_000
 
     # How the drivers work.
+    workers: Positive = 2
     runs_per_worker: Positive = 50
     sync_tool_threads: Positive = 128
     default_timeout_s: Seconds = 300
