@@ -75,8 +75,8 @@ def encode(value: object, *, max_bytes: int, max_depth: int) -> tuple[str, Json]
         lossless = False
     if lossless and not _SUSPICIOUS_OUTPUT.search(text) and not _is_deep(text, plain, max_depth):
         return text, plain
-    plain = _Walk(max_depth).plain(value)
-    return _encode_text(plain, max_bytes), plain
+    text = _encode_text(_Walk(max_depth).plain(value), max_bytes)
+    return text, json.loads(text)
 
 
 def dumps(value: Json) -> str:
