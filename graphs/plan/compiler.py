@@ -1,0 +1,122 @@
+"""From a checked definition to its plan."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from graphs.expressions import compile_value
+from graphs.plan.edges import moves_of
+from graphs.plan.masks import Budget, compile_scope
+from graphs.plan.model import Handler, JoinPlan, MapPlan, NodePlan, OutputsPlan, Plan, ScopePlan
+from graphs.plan.postdominators import PostDominators
+from graphs.plan.reducers import find_reducer
+from graphs.plan.routes import compile_route
+from graphs.spec import END, MAX_NODES, Dynamic, GraphSpec, MapRoute, NodeSpec
+
+Json = Any
+MAX_SCOPE_NODES = 20 * MAX_NODES
+"""Nodes of all scopes of a definition together."""
+
+
+def compile_plan(spec: GraphSpec) -> Plan:
+    """Compile `spec`, masks and expressions and all.
+
+    Raises ExpressionInvalid, UnknownReducer, and DefinitionInvalid where scopes overlap beyond all measure.
+    """
+    names = (*sorted(spec.nodes), END)
+    index = {name: number for number, name in enumerate(names)}
+    joins = _map_joins(spec, names, index)
+    nodes = tuple(_compile_node(name, index, spec.nodes[name], joins) for name in names[:-1])
+    moves = [
+        tuple(index[move] for move in moves_of(node.spec, map_join=names[node.map.join] if node.map else END))
+        for node in nodes
+    ]
+    budget = Budget(MAX_SCOPE_NODES)
+    root = compile_scope(nodes, moves, map_node=None, start=(index[spec.start_node],), exit_=None, budget=budget)
+    items: dict[int, ScopePlan] = {
+        node.index: compile_scope(
+            nodes,
+            moves,
+            map_node=node.index,
+            start=tuple(index[target] for target in node.map.to),
+            exit_=node.map.join,
+            budget=budget,
+        )
+        for node in nodes
+        if node.map is not None
+    }
+    reducers = {key: find_reducer(name) for key, name in spec.state.reducers.items() if name != "replace"}
+    return Plan(
+        spec=spec,
+        names=names,
+        index=index,
+        nodes=nodes,
+        root=root,
+        items=items,
+        reducers=reducers,
+        limits=spec.limits,
+        stops_on_failure=spec.on_failure == "stop",
+    )
+
+
+def _map_joins(spec: GraphSpec, names: tuple[str, ...], index: Mapping[str, int]) -> dict[str, int | None]:
+    """The join of each map: as given, else where all ways from `to` meet. None if they never reach `end`."""
+    routes = {name: node.next for name, node in spec.nodes.items() if isinstance(node.next, MapRoute)}
+    if all(route.join is not None for route in routes.values()):
+        return {name: index[route.join] for name, route in routes.items() if route.join is not None}
+    moves = [_flow(spec.nodes[name], index) for name in names[:-1]]
+    tree = PostDominators(moves, index[END])
+    return {
+        name: tree.after([index[target] for target in route.to]) if route.join is None else index[route.join]
+        for name, route in routes.items()
+    }
+
+
+def _flow(node: NodeSpec, index: Mapping[str, int]) -> list[int]:
+    """The moves of a node; a map without a join flows through its body."""
+    route = node.next
+    if not isinstance(route, MapRoute):
+        return [index[move] for move in moves_of(node)]
+    if route.join is not None:
+        return [index[move] for move in moves_of(node, map_join=route.join)]
+    return [index[target] for target in (*route.to, *(target for case in node.on_error for target in case.to))]
+
+
+def _compile_node(name: str, index: Mapping[str, int], spec: NodeSpec, map_joins: Mapping[str, int | None]) -> NodePlan:
+    route = spec.next
+    return NodePlan(
+        name=name,
+        index=index[name],
+        spec=spec,
+        join=None if spec.join is None else JoinPlan(count=spec.join.count, rest=spec.join.rest),
+        inputs={argument: compile_value(value) for argument, value in spec.inputs.items()},
+        outputs=None if spec.outputs is None else _compile_outputs(spec.outputs),
+        route=compile_route(name, spec),
+        dynamic=frozenset(route.targets) if isinstance(route, Dynamic) else None,
+        map=_compile_map(route, index[END], map_joins[name]) if isinstance(route, MapRoute) else None,
+        handlers=tuple(Handler(match=case.match, to=case.to) for case in spec.on_error),
+    )
+
+
+def _compile_map(route: MapRoute, end: int, join: int | None) -> MapPlan:
+    return MapPlan(
+        items=compile_value(route.map),
+        as_=route.as_,
+        to=route.to,
+        join=end if join is None else join,
+        join_is_known=join is not None,
+        collect={key: compile_value(value) for key, value in route.collect.items()},
+        tolerated_failures=route.tolerated_failures,
+    )
+
+
+def _compile_outputs(outputs: Mapping[str, Json]) -> OutputsPlan:
+    """`{"$set": v}`, as it is written in the definition, replaces; nothing in a result can pretend to be one."""
+    replace = {
+        key: value["$set"] for key, value in outputs.items() if isinstance(value, dict) and value.keys() == {"$set"}
+    }
+    return OutputsPlan(
+        update={key: compile_value(value) for key, value in outputs.items() if key not in replace},
+        replace={key: compile_value(value) for key, value in replace.items()},
+    )

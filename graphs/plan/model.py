@@ -1,0 +1,130 @@
+"""The compiled definition as values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from graphs.plan.reducers import Reducer
+from graphs.spec import GraphSpec, LimitsSpec, NodeSpec
+
+Json = Any
+Names = Mapping[str, Json]
+"""What an expression sees, by name."""
+Targets = tuple[str, ...]
+Mask = int
+"""A set of nodes: bit i stands for the node of index i."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JoinPlan:
+    """How a node waits for branches. `count` 0: for all that can come."""
+
+    count: int
+    rest: Literal["cancel", "ignore"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Handler:
+    """A case of `on_error`; `match` None takes every error."""
+
+    match: str | None
+    to: Targets
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutputsPlan:
+    """The compiled `outputs`: those that go through the reducers, and those written as `{"$set": …}`."""
+
+    update: Mapping[str, Callable[[Names], Json]]
+    replace: Mapping[str, Callable[[Names], Json]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MapPlan:
+    """A compiled map."""
+
+    items: Callable[[Names], Json]
+    as_: str
+    to: Targets
+    join: int
+    """Index of the node where the run goes on, or of `end`."""
+    join_is_known: bool
+    """False: no `join` is given, and a branch that starts at `to` can never end, so there is none to infer."""
+    collect: Mapping[str, Callable[[Names], Json]]
+    """Empty: the items' updates of keys with a reducer come out instead."""
+    tolerated_failures: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodePlan:
+    """A compiled node. `route` is None where the branch ends or the node opens a map."""
+
+    name: str
+    index: int
+    spec: NodeSpec
+    join: JoinPlan | None
+    inputs: Mapping[str, Callable[[Names], Json]]
+    outputs: OutputsPlan | None
+    route: Callable[[Names], Targets] | None
+    """Raises NoRoute, or what an expression raises."""
+    dynamic: frozenset[str] | None
+    """The targets among which the tool itself chooses."""
+    map: MapPlan | None
+    handlers: tuple[Handler, ...]
+
+    def handler_of(self, names: tuple[str, ...]) -> Targets | None:
+        """Where an error leads that goes by these names, the most specific first; None without a matching case."""
+        return next((case.to for case in self.handlers if case.match is None or case.match in names), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScopePlan:
+    """Where branches of one kind of scope can go: the root, or an item of one map.
+
+    All tables hold the nodes that a branch of the scope can stand at, by index; `end` (the last index) reaches nothing.
+    """
+
+    map: int | None
+    """Index of the map node whose items these are; None for the root."""
+    start: tuple[int, ...]
+    exit: int | None
+    """Index of the node at which branches of an item end: the map's join."""
+    successors: Mapping[int, tuple[int, ...]]
+    reach: Mapping[int, Mask]
+    """Nodes that a branch at the node can still come to; itself if it lies on a cycle."""
+    coreach: Mapping[int, Mask]
+    """By join: the nodes from which a branch can come to it."""
+    later: Mapping[int, Mask]
+    """By join: the joins of the same cycle that rank after it. Branches parked there do not keep it waiting."""
+    rank: Mapping[int, int]
+    """By join: its place in the order of the joins that wait for each other."""
+    component: Mapping[int, int]
+    """The strongly connected component; two nodes with an equal number lie on a common cycle."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """A compiled definition. Node indexes follow the sorted names, so equal definitions have equal plans."""
+
+    spec: GraphSpec
+    names: tuple[str, ...]
+    """By index; the last one is `end`."""
+    index: Mapping[str, int]
+    nodes: tuple[NodePlan, ...]
+    root: ScopePlan
+    items: Mapping[int, ScopePlan]
+    """The scope of an item, by the index of its map node."""
+    reducers: Mapping[str, Reducer]
+    """By state key; a key without one is replaced."""
+    limits: LimitsSpec
+    stops_on_failure: bool
+
+    @property
+    def end(self) -> int:
+        return len(self.nodes)
+
+    def node(self, name: str) -> NodePlan:
+        """Raises KeyError for a name that the definition lacks."""
+        return self.nodes[self.index[name]]
