@@ -6,11 +6,14 @@ refuses ends the start with one sentence for each variable (`read_environment`),
 
 from __future__ import annotations
 
+import os
 import sys
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self, TypeVar
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+import dj_database_url
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 KIB = 1024
@@ -18,7 +21,9 @@ MIB = 1024 * KIB
 
 Commas = Annotated[tuple[str, ...], NoDecode]
 Positive = Annotated[int, Field(ge=1)]
+NotNegative = Annotated[int, Field(ge=0)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Variables = TypeVar("Variables", bound=BaseSettings)
 
 
 def _split(value: object) -> object:
@@ -28,7 +33,7 @@ def _split(value: object) -> object:
 class Limits(BaseSettings):
     """Bounds of the engine, each a variable `WORKFLOW_…`. Sizes are bytes, times are seconds."""
 
-    model_config = SettingsConfigDict(env_prefix="WORKFLOW_", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="WORKFLOW_", env_ignore_empty=True, extra="ignore", frozen=True)
 
     tool_modules: Commas = ()
 
@@ -55,6 +60,8 @@ class Limits(BaseSettings):
     max_step_crashes: Positive = 5
     max_abandoned_threads: Positive = 16
     sqlite_synchronous: Literal["NORMAL", "FULL"] = "NORMAL"
+    # For web processes alone: the threads of a pool do not survive the fork that makes a worker.
+    postgres_pool_size: NotNegative = 0
     runtime_dir: Path | None = None
 
     # How the live stream works.
@@ -64,17 +71,41 @@ class Limits(BaseSettings):
 
     _split_commas = field_validator("tool_modules", mode="before")(_split)
 
+    @field_validator("tool_modules")
+    @classmethod
+    def _are_import_paths(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for module in value:
+            if not all(part.isidentifier() for part in module.split(".")):
+                raise ValueError(f"{module!r} is not the import path of a module, such as shop.flows.tools")
+        return value
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> Self:
+        if self.lease_s < 3 * self.beat_interval_s:
+            raise ValueError(
+                "WORKFLOW_LEASE_S must be at least three times WORKFLOW_BEAT_INTERVAL_S, "
+                "or a driver that misses a beat loses its runs"
+            )
+        for inner, outer in (("update", "state"), ("definition", "request"), ("log_line", "log_step")):
+            if getattr(self, f"max_{inner}_bytes") > getattr(self, f"max_{outer}_bytes"):
+                raise ValueError(
+                    f"WORKFLOW_MAX_{inner.upper()}_BYTES must not be more than WORKFLOW_MAX_{outer.upper()}_BYTES"
+                )
+        return self
+
 
 class Environment(BaseSettings):
     """The variables that are not limits."""
 
-    model_config = SettingsConfigDict(extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(env_ignore_empty=True, extra="ignore", frozen=True)
 
     debug: bool = False
     secret_key: SecretStr | None = None
     allowed_hosts: Commas = ("localhost", "127.0.0.1", "[::1]")
     database_url: str | None = None
     redis_url: str | None = None
+    https: bool = False
+    """A proxy in front speaks TLS and sets X-Forwarded-Proto: cookies are for TLS alone, browsers are told to stay."""
 
     _split_commas = field_validator("allowed_hosts", mode="before")(_split)
 
@@ -85,30 +116,69 @@ class Environment(BaseSettings):
             raise ValueError("give at least 32 random characters")
         return value
 
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _are_host_names(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for host in value:
+            if "/" in host or (":" in host and not host.startswith("[")):
+                raise ValueError(f"{host!r} is not a host name; leave out the scheme, the port and the path")
+        return value
+
+    @field_validator("database_url")
+    @classmethod
+    def _is_sqlite_file_or_postgres(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        try:
+            database = dj_database_url.parse(value)
+        except (ValueError, KeyError):
+            database = {}
+        match database.get("ENGINE"):
+            case "django.db.backends.postgresql":
+                return value
+            case "django.db.backends.sqlite3" if database["NAME"] != ":memory:":
+                if not Path(database["NAME"]).parent.is_dir():
+                    raise ValueError(f"the directory of {database['NAME']} does not exist")
+                return value
+        raise ValueError("give the URL of a SQLite file (sqlite:///path) or of PostgreSQL (postgres://…)")
+
     @field_validator("redis_url")
     @classmethod
     def _is_redis(cls, value: str | None) -> str | None:
-        if value and not value.startswith(("redis://", "rediss://", "unix://")):
+        if value is not None and not value.startswith(("redis://", "rediss://", "unix://")):
             raise ValueError("give a URL such as redis://localhost:6379/0")
-        return value or None
+        return value
 
 
 def read_environment() -> tuple[Environment, Limits]:
-    """Read and check all variables; on nonsense print a sentence for each and exit with status 2."""
-    complaints: list[str] = []
-    values: list[BaseSettings] = []
-    for kind in (Environment, Limits):
-        try:
-            values.append(kind())
-        except ValidationError as error:
-            prefix = kind.model_config.get("env_prefix", "")
-            for problem in error.errors():
-                name = f"{prefix}{problem['loc'][0]}".upper()
-                reason = problem["msg"].removeprefix("Value error, ")
-                complaints.append(f"The environment variable {name} is not usable: {reason}.")
-    if complaints:
+    """Read and check all variables; on nonsense print a sentence for each complaint and exit."""
+    complaints = _unknown_variables()
+    environment = _read(Environment, complaints)
+    limits = _read(Limits, complaints)
+    if environment is None or limits is None or complaints:
         sys.exit("\n".join(complaints))
-    environment, limits = values
-    assert isinstance(environment, Environment)
-    assert isinstance(limits, Limits)
     return environment, limits
+
+
+def _read(kind: type[Variables], complaints: list[str]) -> Variables | None:
+    try:
+        return kind()
+    except ValidationError as error:
+        for problem in error.errors():
+            reason = problem["msg"].removeprefix("Value error, ")
+            name = "".join(str(part) for part in problem["loc"][:1])
+            variable = f"{kind.model_config.get('env_prefix', '')}{name}".upper()
+            complaints.append(f"The environment variable {variable} is not usable: {reason}." if name else f"{reason}.")
+        return None
+
+
+def _unknown_variables() -> list[str]:
+    """A misspelt limit would otherwise leave its default in force, unnoticed."""
+    known = [f"WORKFLOW_{name}".upper() for name in Limits.model_fields]
+    complaints = []
+    for name in sorted(os.environ):
+        if name.startswith("WORKFLOW_") and name not in known:
+            matches = get_close_matches(name, known, n=1)
+            hint = f" Did you mean {matches[0]}?" if matches else ""
+            complaints.append(f"The environment variable {name} is not known.{hint}")
+    return complaints

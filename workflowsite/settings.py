@@ -106,10 +106,13 @@ if _database["ENGINE"] == "django.db.backends.sqlite3":
     }
     # A file, because drivers and consumers under test open connections of their own; one for each test process.
     _database["TEST"] = {"NAME": str(Path(tempfile.gettempdir()) / f"workflow-test-{os.getpid()}.sqlite3")}
-elif _database["ENGINE"] == "django.db.backends.postgresql":
-    _database.setdefault("OPTIONS", {})
-else:
-    sys.exit("DATABASE_URL must name a SQLite file (sqlite:///…) or PostgreSQL (postgres://…).")
+elif WORKFLOW.postgres_pool_size:
+    # Each request runs in a thread of its own; a pool spares it the making of a connection.
+    _database.setdefault("OPTIONS", {})["pool"] = {
+        "min_size": 1,
+        "max_size": WORKFLOW.postgres_pool_size,
+        "timeout": 10,
+    }
 
 CACHES = {
     "default": (
@@ -127,7 +130,6 @@ warnings.filterwarnings("ignore", message="Retry and timeout are misconfigured")
 
 # django-q2 is the pool of processes that drivers live in. Its tickets carry no work: one attempt, acknowledged
 # whatever happens, no result kept, no time limit (a driver runs until it is told to stop).
-warnings.filterwarnings("ignore", message="Retry and timeout are misconfigured")  # it means the missing time limit
 Q_CLUSTER = {
     "name": "workflow",
     "ALT_CLUSTERS": {},  # each supervised cluster has a queue of its own, named by Q_CLUSTER_NAME
@@ -160,6 +162,11 @@ STATIC_ROOT = VAR_DIR / "static"
 STATIC_ROOT.mkdir(exist_ok=True)
 STATICFILES_DIRS = [path for path in [BASE_DIR / "frontend" / "dist"] if path.exists()]
 WHITENOISE_USE_FINDERS = True
+
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = ENVIRONMENT.https
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if ENVIRONMENT.https else None
+SECURE_HSTS_SECONDS = 365 * 24 * 3600 if ENVIRONMENT.https else 0
+X_FRAME_OPTIONS = "DENY"
 
 LOGIN_URL = "/login/"
 LOGIN_REDIRECT_URL = "/"
