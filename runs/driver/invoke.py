@@ -77,24 +77,36 @@ class Call:
 
     def run_inline(self, tool: Tool, arguments: dict[str, Any]) -> None:
         """Call a quick function on the event loop itself: no timeout applies."""
+        value, error = None, None
         try:
             value = tool.function(**arguments)
-        except BaseException as error:  # SystemExit of a tool must not end the driver
-            self._finish(None, error)
-        else:
-            self._finish(value, None)
+        except BaseException as raised:  # SystemExit of a tool must not end the driver
+            error = raised
+        self._finish_soon(value, error)
+
+    def fail(self, error: BaseException) -> None:
+        """The tool cannot even be called."""
+        self._finish_soon(None, error)
+
+    def pass_on(self, value: Any) -> None:
+        """There is nothing to call."""
+        self._finish_soon(value, None)
+
+    def _finish_soon(self, value: Any, error: BaseException | None) -> None:
+        # As a callback of its own: a bug in what follows reaches the loop's exception handler at once.
+        asyncio.get_running_loop().call_soon(self._finish, value, error)
 
     def run_coroutine(self, tool: Tool, arguments: dict[str, Any], *, timeout_s: float) -> None:
         self._task = asyncio.get_running_loop().create_task(self._await(tool, arguments, timeout_s))
 
     async def _await(self, tool: Tool, arguments: dict[str, Any], timeout_s: float) -> None:
+        value, error = None, None
         try:
             async with asyncio.timeout(timeout_s) as timeout:
                 value = await tool.function(**arguments)
-        except BaseException as error:  # a cancelled tool of ours is over already, so nothing is reported
-            self._finish(None, _timed_out(timeout_s) if timeout.expired() else error)
-        else:
-            self._finish(value, None)
+        except BaseException as raised:  # if it is our own cancelling, the call is over and nothing is reported
+            error = _timed_out(timeout_s) if timeout.expired() else raised
+        self._finish_soon(value, error)
 
     # ---- in a thread
 

@@ -51,13 +51,22 @@ class Store(Protocol):
         """Take up to `limit` due runs, each by a conditional update that raises its epoch."""
 
     def commit(self, writes: Sequence[RunWrite]) -> set[int]:
-        """Write all or nothing. Return the ids of runs that another driver owns, of which nothing was written."""
+        """Write all or nothing, then ring the watchers of what was written.
+
+        Return the ids of runs that another driver owns, of which nothing was written.
+        """
 
     def events(self, run_id: int, *, after: int = 0) -> list[EventRow]:
         """The journal of a run after `after`, in order."""
 
-    def snapshot(self, run_id: int) -> tuple[int, str] | None:
-        """The newest snapshot: its seq and its text."""
+    def snapshots(self, run_id: int) -> list[tuple[int, int]]:
+        """Seq and size of each snapshot, oldest first."""
+
+    def snapshot(self, run_id: int, seq: int) -> str:
+        """The text of one snapshot."""
+
+    def journal_size(self, run_id: int) -> int:
+        """How much the entries of a run hold together. Reads all of them."""
 
     def head(self, run_id: int) -> tuple[int, int]:
         """The epoch and the seq of a run, to find out whether a write whose answer was lost has arrived."""

@@ -159,12 +159,25 @@ class PostgresStore:
             ).fetchall()
         return [EventRow(*row) for row in rows]
 
-    def snapshot(self, run_id: int) -> tuple[int, str] | None:
+    def snapshots(self, run_id: int) -> list[tuple[int, int]]:
         with _translated():
-            row: tuple[int, str] | None = self._connection.execute(
-                "SELECT seq, state FROM runs_snapshot WHERE run_id = %s ORDER BY seq DESC LIMIT 1", (run_id,)
+            return self._connection.execute(
+                "SELECT seq, length(state) FROM runs_snapshot WHERE run_id = %s ORDER BY seq", (run_id,)
+            ).fetchall()
+
+    def snapshot(self, run_id: int, seq: int) -> str:
+        with _translated():
+            row: tuple[str] = self._connection.execute(
+                "SELECT state FROM runs_snapshot WHERE run_id = %s AND seq = %s", (run_id, seq)
             ).fetchone()
-        return row
+        return row[0]
+
+    def journal_size(self, run_id: int) -> int:
+        with _translated():
+            row: tuple[int] = self._connection.execute(
+                "SELECT COALESCE(SUM(length(data)), 0) FROM runs_event WHERE run_id = %s", (run_id,)
+            ).fetchone()
+        return row[0]
 
     def head(self, run_id: int) -> tuple[int, int]:
         with _translated():

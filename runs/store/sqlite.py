@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
+from runs import bell
 from runs.errors import StoreBusy, StoreError
 from runs.store.base import OPEN_STEPS, ClaimedRun, Mail
 from runs.store.writes import EventRow, Head, RunWrite, StepRow
@@ -77,7 +78,11 @@ class SqliteStore:
 
     def commit(self, writes: Sequence[RunWrite]) -> set[int]:
         with _translated(), self._transaction():
-            return {write.run_id for write in writes if not self._write(write)}
+            lost = {write.run_id for write in writes if not self._write(write)}
+        for write in writes:
+            if write.run_id not in lost:
+                bell.ring_watchers(write.run_id, write.seq)
+        return lost
 
     def _write(self, write: RunWrite) -> bool:
         run = write.run_id
@@ -145,12 +150,25 @@ class SqliteStore:
             ).fetchall()
         return [EventRow(seq, type_, v, _aware(at), data) for seq, type_, v, at, data in rows]
 
-    def snapshot(self, run_id: int) -> tuple[int, str] | None:
+    def snapshots(self, run_id: int) -> list[tuple[int, int]]:
         with _translated():
-            row: tuple[int, str] | None = self._execute(
-                "SELECT seq, state FROM runs_snapshot WHERE run_id = ? ORDER BY seq DESC LIMIT 1", (run_id,)
+            return self._execute(
+                "SELECT seq, length(state) FROM runs_snapshot WHERE run_id = ? ORDER BY seq", (run_id,)
+            ).fetchall()
+
+    def snapshot(self, run_id: int, seq: int) -> str:
+        with _translated():
+            row: tuple[str] = self._execute(
+                "SELECT state FROM runs_snapshot WHERE run_id = ? AND seq = ?", (run_id, seq)
             ).fetchone()
-        return row
+        return row[0]
+
+    def journal_size(self, run_id: int) -> int:
+        with _translated():
+            row: tuple[int] = self._execute(
+                "SELECT COALESCE(SUM(length(data)), 0) FROM runs_event WHERE run_id = ?", (run_id,)
+            ).fetchone()
+        return row[0]
 
     def head(self, run_id: int) -> tuple[int, int]:
         with _translated():

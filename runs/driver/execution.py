@@ -1,0 +1,297 @@
+"""One run inside a driver: the engine's state, the calls under way, and what is not yet on disk.
+
+The circle of a step: a decision admits it, its tool is called, the outcome is fed to the engine, the engine's events
+and the changed rows join the run's pending write, the write is committed, and only then (durability `sync`) the
+decisions that came out of it are acted on. `async` acts at once and lets the commit overlap; `exit` commits when the
+run ends or its driver lets go of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import partial
+
+from graphs.plan import Plan
+from runs.driver.calls import Caller
+from runs.driver.committer import Committer
+from runs.driver.invoke import Call, Finished
+from runs.driver.results import crashed, settle
+from runs.driver.snapshots import SnapshotPolicy
+from runs.driver.throttle import Throttle
+from runs.engine import RunState, advance, collect, dump_state, in_flight
+from runs.engine.decisions import CancelStep, CollectItem, Decision, StartStep
+from runs.engine.events import (
+    Outcome,
+    RunCancelled,
+    RunTimedOut,
+    StepCompleted,
+    StepFailed,
+    StepId,
+    StepRescheduled,
+)
+from runs.models import Run
+from runs.projection import Projection
+from runs.store import ClaimedRun, Head, RunWrite
+from runs.store.base import Mail
+from runs.store.writes import ChunkRow, ErrorRow, EventRow
+from tools import strict_json
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Pending:
+    """What gathers between two commits: the write, and the steps to start once it is made."""
+
+    write: RunWrite
+    starts: list[StartStep] = field(default_factory=list)
+
+
+class Execution:
+    """Drives one claimed run. Belongs to the event loop's thread; implements the committer's `Writer`."""
+
+    def __init__(
+        self,
+        *,
+        run: ClaimedRun,
+        plan: Plan,
+        state: RunState,
+        projection: Projection,
+        snapshots: SnapshotPolicy,
+        services: Services,
+    ) -> None:
+        self.run = run
+        self._plan = plan
+        self._state = state
+        self._projection = projection
+        self._snapshots = snapshots
+        self._services = services
+        self._loop = asyncio.get_running_loop()
+        self._throttle = Throttle(max_parallel=plan.limits.max_parallel, max_items=plan.max_items)
+        self._calls: dict[StepId, Call] = {}
+        self._chunks: dict[StepId, int] = {}
+        self._seq = run.seq
+        self._pending: Pending | None = None
+        self._committing: Pending | None = None
+        self._timeout: asyncio.TimerHandle | None = None
+        self._draining = False
+        self._over = False
+        self._suspects: set[StepId] = set()
+        """Steps that were in flight when their worker died; while one is left, the run stays in quarantine."""
+
+    # ---- what the driver tells it
+
+    def begin(self) -> None:
+        """Go on where the journal ends. Steps whose worker died are journaled as their next attempt first."""
+        starts = in_flight(self._state)
+        if self.run.quarantined:
+            self._suspects = {start.step for start in starts}
+            for start in starts:
+                self._apply(StepRescheduled(step=start.step, attempt=start.attempt + 1, reason="its worker died"))
+            self._leave_quarantine_when_cleared()
+        else:
+            self._admit(starts)
+        limit_s = self._plan.limits.timeout_s
+        if limit_s is not None:
+            ran_s = (datetime.now(UTC) - self.run.started_at).total_seconds()
+            self._timeout = self._loop.call_later(limit_s - ran_s, self._apply, RunTimedOut(limit_s=limit_s))
+
+    def receive(self, mail: Mail) -> None:
+        """Take in a message to the run."""
+        payload = json.loads(mail.payload)
+        match mail.kind:
+            case "cancel":
+                self._apply(RunCancelled(reason=payload["reason"], actor=mail.actor), mail=mail)
+            case "step-crashed":
+                step = bytes.fromhex(payload["step"])
+                self._apply(crashed(self._plan, self._state, step, payload["crashes"]), mail=mail)
+            case _:
+                raise ValueError(f"Mail {mail.id} is of the unknown kind {mail.kind!r}.")
+
+    def drain(self) -> None:
+        """Start nothing more, and let go of the run when the calls under way have ended."""
+        self._draining = True
+        self._let_go_when_idle()
+
+    def give_back(self) -> None:
+        """The grace time is over: give up the calls under way and let the next driver try them again."""
+        self._draining = True
+        for step, call in list(self._calls.items()):
+            call.give_up()
+            attempt = self._projection.row(step).attempt + 1
+            self._apply(StepRescheduled(step=step, attempt=attempt, reason="its worker was stopped"))
+        self._calls.clear()
+        self._let_go_when_idle()
+
+    # ---- what the committer tells it
+
+    def take_write(self) -> RunWrite | None:
+        if self._pending is None or self._committing is not None:
+            return None
+        self._committing, self._pending = self._pending, None
+        write = self._committing.write
+        if self._snapshots.is_due:
+            write.snapshot = strict_json.dumps(dump_state(self._state))
+            write.kept_snapshots = self._snapshots.add(write.seq, len(write.snapshot))
+        return write
+
+    def committed(self, write: RunWrite) -> None:
+        pending, self._committing = self._committing, None
+        if write.head is not None:
+            self._end()
+            return
+        if pending is not None:
+            self._admit(pending.starts)
+        if self._pending is not None:
+            self._commit_soon()
+        else:
+            self._let_go_when_idle()
+
+    def lost(self) -> None:
+        logger.warning("Run %s is driven by somebody else now; letting go of it.", self.run.uuid)
+        self._end()
+
+    # ---- what a tool tells it, through its context
+
+    def log(self, start: StartStep, message: str, level: str) -> None:
+        """Journal a line that a tool logs."""
+        if start.step not in self._calls:
+            return
+        pending = self._gather()
+        line = {"step": start.step.hex(), "node": start.node, "level": level, "message": message}
+        row = EventRow(self._seq + 1, "LogWritten", 1, pending.write.at, strict_json.dumps(line))
+        self._add_events(pending.write, [row])
+        self._commit_soon()
+
+    def stream(self, start: StartStep, text: str) -> None:
+        """Pass on a piece of what a tool streams; it is kept until the step is over."""
+        if start.step not in self._calls:
+            return
+        number = self._chunks.get(start.step, 0)
+        self._chunks[start.step] = number + 1
+        self._gather().write.chunks.append(ChunkRow(start.step, number, text))
+        self._commit_soon()
+
+    # ---- the circle
+
+    def _admit(self, starts: Iterable[StartStep]) -> None:
+        for start in starts:
+            self._throttle.add(start)
+        if self._draining or self._over:
+            return
+        for start in self._throttle.admit():
+            call = self._calls[start.step] = Call(partial(self._finished, start))
+            self._services.caller.start(call, self, start)
+
+    def _finished(self, start: StartStep, finished: Finished) -> None:
+        outcome = settle(self._plan, self._state, start, finished)
+        del self._calls[start.step]
+        self._throttle.release(start.step)
+        self._apply(outcome, finished=finished)
+        self._admit(())
+
+    def _apply(self, outcome: Outcome, *, finished: Finished | None = None, mail: Mail | None = None) -> None:
+        transition = advance(self._plan, self._state, outcome)
+        pending = self._gather()
+        write = pending.write
+        if mail is not None:
+            write.consumed.append((mail.id, self._seq + 1))
+        if transition.events:
+            recorded = self._projection.record(
+                transition.events,
+                transition.decisions,
+                after_seq=self._seq,
+                at=write.at,
+                took_ms=None if finished is None else finished.took_ms,
+            )
+            self._add_events(write, recorded.events)
+            write.steps.update((row.step, row) for row in recorded.steps)
+            if isinstance(outcome, StepCompleted | StepFailed):
+                self._close_step(outcome, finished, write)
+            self._act(transition.decisions, pending)
+        if self._state.status != "running":
+            write.head = self._final_head(write.at)
+        self._commit_soon()
+
+    def _act(self, decisions: Iterable[Decision], pending: Pending) -> None:
+        for decision in decisions:
+            match decision:
+                case StartStep():
+                    pending.starts.append(decision)
+                case CancelStep(step=step):
+                    self._throttle.forget(step)
+                    if call := self._calls.pop(step, None):
+                        call.give_up()
+                case CollectItem(step=step, index=index):
+                    self._throttle.release_item(step, index)
+                    self._apply(collect(self._plan, self._state, decision))
+        if self.run.durability != Run.Durability.SYNC and pending.starts:
+            starts, pending.starts = pending.starts, []
+            self._loop.call_soon(self._admit, starts)
+
+    def _close_step(self, outcome: StepCompleted | StepFailed, finished: Finished | None, write: RunWrite) -> None:
+        if self._chunks.pop(outcome.step, None) is not None:
+            write.ended_streams.append(outcome.step)
+        if isinstance(outcome, StepFailed):
+            trace = "" if finished is None else finished.traceback
+            error = outcome.error
+            write.errors.append(
+                ErrorRow(outcome.step, outcome.attempt, write.at, error.type[:200], error.message, trace)
+            )
+        if outcome.step in self._suspects:
+            self._suspects.remove(outcome.step)
+            self._leave_quarantine_when_cleared()
+
+    # ---- the write
+
+    def _gather(self) -> Pending:
+        now = datetime.now(UTC)
+        if self._pending is None:
+            run, seq = self.run, self._seq
+            self._pending = Pending(RunWrite(run_id=run.id, epoch=run.epoch, expected_seq=seq, seq=seq, at=now))
+        self._pending.write.at = now
+        return self._pending
+
+    def _add_events(self, write: RunWrite, rows: list[EventRow]) -> None:
+        write.events += rows
+        write.seq = self._seq = rows[-1].seq
+        self._snapshots.count(sum(len(row.data) for row in rows))
+
+    def _commit_soon(self) -> None:
+        if self._pending is None or self._over:
+            return
+        if self.run.durability == Run.Durability.EXIT and self._pending.write.head is None:
+            return
+        self._services.committer.submit(self)
+
+    # ---- letting go
+
+    def _leave_quarantine_when_cleared(self) -> None:
+        if not self._suspects:
+            self.drain()
+
+    def _let_go_when_idle(self) -> None:
+        if not self._draining or self._over or self._calls or self._committing is not None:
+            return
+        write = self._gather().write
+        if write.head is None:
+            still_suspect = self.run.quarantined and bool(self._suspects)
+            write.head = Head(status=Run.Status.RUNNING, wake_at=datetime.now(UTC), quarantined=still_suspect)
+        self._commit_soon()
+
+    def _final_head(self, at: datetime) -> Head:
+        return Head(status=self._state.status, error=reason_of(self._state), finished_at=at)
+
+    def _end(self) -> None:
+        self._over = True
+        if self._timeout is not None:
+            self._timeout.cancel()
+        for call in self._calls.values():
+            call.give_up()
+        self._calls.clear()
+        self._services.on_over(self)

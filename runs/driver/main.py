@@ -1,0 +1,204 @@
+"""A driver: the loop in a worker process that claims due runs and executes them, many at once.
+
+1. It waits for the bell, a poll interval at most.
+2. It claims due runs while it has room, folds each journal, and begins.
+3. It hands new mail to the runs it holds.
+4. Told to stop, it claims nothing more, gives calls under way a grace time, and hands its runs back.
+
+A lost lease (`Pacemaker`) or a bug ends the process's driver at once; what it held is taken over by others.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any, Protocol
+
+from django.conf import settings
+
+from runs import bell
+from runs.driver import registration
+from runs.driver.adoption import adopt
+from runs.driver.calls import Caller
+from runs.driver.committer import Committer
+from runs.driver.execution import Execution
+from runs.driver.pacemaker import Pacemaker
+from runs.driver.services import Services
+from runs.driver.threads import DaemonPool
+from runs.errors import StoreError
+from runs.models import Driver as DriverRow
+from runs.store import Store, open_store
+from tools import registry
+
+logger = logging.getLogger(__name__)
+
+INLINE_BUSY_TIMEOUT_S = 0.01
+"""How long a commit on the event loop waits for SQLite's write lock before the committer thread takes it."""
+
+
+class Stop(Protocol):
+    """What tells a driver to stop: an event of threading or multiprocessing."""
+
+    def is_set(self) -> bool: ...
+
+    def wait(self, timeout: float | None = None) -> bool: ...
+
+
+def drive(*, stop: Stop, quarantine: bool = False) -> None:
+    """Execute runs in this process until `stop` is set, then hand them back; blocks.
+
+    With `quarantine`, take one run at a time of those whose worker died. Raises DriverLost when the lease is lost.
+    """
+    registry.discover()
+    row = registration.register(quarantine=quarantine)
+    store = open_store(busy_timeout_s=INLINE_BUSY_TIMEOUT_S)
+    try:
+        asyncio.run(Driver(row, store, stop).run())
+    finally:
+        store.close()
+        registration.unregister(row)
+
+
+class DriverLost(RuntimeError):
+    """The driver may no longer write: its lease is gone."""
+
+
+class Driver:
+    """The event loop's side of a driver."""
+
+    def __init__(self, row: DriverRow, store: Store, stop: Stop) -> None:
+        self._row = row
+        self._store = store
+        self._stop = stop
+        self._capacity = 1 if row.quarantine else settings.WORKFLOW.runs_per_worker
+        self._held: dict[int, Execution] = {}
+        self._adopting = 0
+        self._broken: BaseException | None = None
+
+    async def run(self) -> None:
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(self._on_bug)
+        self._attention = asyncio.Event()
+        self._stopping = asyncio.Event()
+        pool = DaemonPool(size=settings.WORKFLOW.sync_tool_threads)
+        committer = Committer(inline_store=self._store, open_store=open_store)
+        self._services = Services(caller=Caller(pool), committer=committer, on_over=self._let_go)
+        self._watch_stop(loop)
+        fenced = partial(loop.call_soon_threadsafe, self._on_fenced)
+        with Pacemaker(self._row, on_fenced=fenced):
+            async with bell.Listener("driver", lambda _: self._attention.set()):
+                await self._work(pool)
+                await self._drain()
+        committer.close()
+        pool.close()
+        if self._broken is not None:
+            raise self._broken
+
+    # ---- working
+
+    async def _work(self, pool: DaemonPool) -> None:
+        while not self._stopping.is_set():
+            self._attention.clear()
+            try:
+                self._deliver_mail()
+                self._claim()
+            except StoreError as error:
+                logger.warning("Cannot look for work: %s", error)
+            if pool.abandoned > settings.WORKFLOW.max_abandoned_threads:
+                logger.error("%d threads are stuck in tools; this driver ends to be replaced.", pool.abandoned)
+                return
+            await self._wait_for_attention()
+
+    async def _wait_for_attention(self) -> None:
+        try:
+            async with asyncio.timeout(settings.WORKFLOW.poll_interval_s):
+                await self._attention.wait()
+        except TimeoutError:
+            pass
+
+    def _claim(self) -> None:
+        room = self._capacity - len(self._held) - self._adopting
+        if room <= 0:
+            return
+        now = datetime.now(UTC)
+        claimed = self._store.claim(
+            driver_id=self._row.pk, limit=room, now=now, quarantine=self._row.quarantine
+        )
+        for run in claimed:
+            self._adopting += 1
+            asyncio.get_running_loop().create_task(self._adopt(run))
+
+    async def _adopt(self, run: Any) -> None:
+        try:
+            execution = await adopt(run, self._store, self._services)
+        finally:
+            self._adopting -= 1
+        if execution is not None:
+            self._held[run.id] = execution
+            execution.begin()
+            if self._stopping.is_set():
+                execution.drain()
+            else:
+                self._attention.set()  # mail may have been waiting for it
+
+    def _deliver_mail(self) -> None:
+        if self._held:
+            for mail in self._store.unread_mail(self._held):
+                self._held[mail.run_id].receive(mail)
+
+    def _let_go(self, execution: Execution) -> None:
+        self._held.pop(execution.run.id, None)
+        self._attention.set()
+
+    # ---- stopping
+
+    def _watch_stop(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Let the loop see `stop`, which may be an event of another process, through a thread that waits for it."""
+
+        def wait() -> None:
+            self._stop.wait()
+            loop.call_soon_threadsafe(self._begin_stop)
+
+        threading.Thread(target=wait, name="stop", daemon=True).start()
+
+    def _begin_stop(self) -> None:
+        self._stopping.set()
+        self._attention.set()
+
+    def _on_fenced(self, reason: str) -> None:
+        self._break(DriverLost(reason))
+
+    def _on_bug(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        loop.default_exception_handler(context)
+        self._break(context.get("exception") or RuntimeError(context["message"]))
+
+    def _break(self, error: BaseException) -> None:
+        """Stop without writing another word: the runs held here are taken over."""
+        self._broken = self._broken or error
+        self._services.committer.fence()
+        for execution in list(self._held.values()):
+            execution.abandon()
+        self._begin_stop()
+
+    async def _drain(self) -> None:
+        registration.mark_draining(self._row)
+        for execution in list(self._held.values()):
+            execution.drain()
+        if not await self._all_let_go(settings.WORKFLOW.stop_grace_s):
+            for execution in list(self._held.values()):
+                execution.give_back()
+            await self._all_let_go(settings.WORKFLOW.stop_grace_s)
+
+    async def _all_let_go(self, within_s: float) -> bool:
+        deadline = asyncio.get_running_loop().time() + within_s
+        while self._held or self._adopting:
+            self._attention.clear()
+            try:
+                async with asyncio.timeout_at(deadline):
+                    await self._attention.wait()
+            except TimeoutError:
+                return False
+        return True
