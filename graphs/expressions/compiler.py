@@ -1,9 +1,8 @@
-"""From text to a closure: parse with Python's parser, walk a whitelist of its syntax, build functions."""
+"""From text to a closure: walk a whitelist of Python's syntax and build a function for each part."""
 
 from __future__ import annotations
 
 import ast
-import operator
 import re
 from collections.abc import Callable, Mapping
 from functools import lru_cache, partial
@@ -11,53 +10,19 @@ from typing import Any, final
 
 from graphs.expressions.errors import ExpressionError, ExpressionInvalid, Failed, Missing
 from graphs.expressions.functions import FUNCTIONS
-from graphs.expressions.values import (
-    MAX_INT_BITS,
-    MAX_TEXT,
-    add,
-    arithmetic,
-    contains,
-    look_up,
-    negate,
-    ordered,
-    same,
-    type_of,
-)
+from graphs.expressions.operators import OPERATORS, Test, comparison
+from graphs.expressions.parser import MAX_DEPTH, parse
+from graphs.expressions.values import MAX_INT_BITS, MAX_TEXT, look_up, negate, type_of
 
 Json = Any
 Names = Mapping[str, Json]
 Evaluate = Callable[[Names], Json]
 
-MAX_CHARACTERS = 2_000
-MAX_DEPTH = 32
 MAX_OPERATIONS = 200
 MAX_CHAIN = 8
 
 _WORDS = {"true": True, "false": False, "null": None}
-_STRING = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"", re.DOTALL)
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
-_ORDERINGS: dict[type[ast.cmpop], tuple[str, Callable[[Json, Json], bool]]] = {
-    ast.Lt: ("<", operator.lt),
-    ast.LtE: ("<=", operator.le),
-    ast.Gt: (">", operator.gt),
-    ast.GtE: (">=", operator.ge),
-}
-_TESTS: dict[type[ast.cmpop], Callable[[Json, Json], bool]] = {
-    ast.Eq: same,
-    ast.NotEq: lambda left, right: not same(left, right),
-    ast.In: lambda left, right: contains(right, left),
-    ast.NotIn: lambda left, right: not contains(right, left),
-    ast.Is: operator.is_,
-    ast.IsNot: operator.is_not,
-}
-_OPERATORS: dict[type[ast.operator], Callable[[Json, Json], Json]] = {
-    ast.Add: add,
-    ast.Sub: arithmetic("-"),
-    ast.Mult: arithmetic("*"),
-    ast.Div: arithmetic("/"),
-    ast.FloorDiv: arithmetic("//"),
-    ast.Mod: arithmetic("%"),
-}
 
 
 @final
@@ -110,39 +75,11 @@ def _truth(evaluate: Evaluate, names: Names) -> bool:
 
 
 def _compile(source: str) -> Expression:
-    tree = _parse(source)
+    tree = parse(source)
     compiler = _Compiler(source)
     evaluate = compiler.build(tree, depth=1)
     names = frozenset(compiler.required | compiler.looked_for)
     return Expression(source, evaluate, names, names - compiler.required)
-
-
-def _parse(source: str) -> ast.expr:
-    if len(source) > MAX_CHARACTERS:
-        raise ExpressionInvalid(source, f"it has more than {MAX_CHARACTERS:,} characters; let a tool do this.")
-    text = source.strip().removeprefix("=").strip()
-    if not text:
-        raise ExpressionInvalid(source, "it is empty.")
-    if _bracket_depth(text) > MAX_DEPTH:
-        raise ExpressionInvalid(source, f"its brackets are more than {MAX_DEPTH} deep.")
-    try:
-        return ast.parse(text, mode="eval").body
-    except SyntaxError as error:
-        at = f" near character {error.offset}" if error.offset else ""
-        raise ExpressionInvalid(source, f"it is not written correctly{at}: {error.msg}.") from None
-    except (ValueError, MemoryError, RecursionError) as error:
-        raise ExpressionInvalid(source, f"it cannot be read: {error or 'it is too deep'}.") from None
-
-
-def _bracket_depth(text: str) -> int:
-    deepest = depth = 0
-    for character in _STRING.sub("", text):
-        if character in "([{":
-            depth += 1
-            deepest = max(deepest, depth)
-        elif character in ")]}":
-            depth -= 1
-    return deepest
 
 
 class _Compiler:
@@ -246,9 +183,9 @@ class _Compiler:
                 raise self.refuse("is works with null, true and false only; use == instead.")
         operands = [self.build(operand, depth + 1) for operand in [node.left, *node.comparators]]
         if len(node.ops) == 1:
-            test, (first, second) = _test(node.ops[0]), operands
+            test, (first, second) = comparison(node.ops[0]), operands
             return lambda names: test(first(names), second(names))
-        return _chain([_test(operator_) for operator_ in node.ops], operands)
+        return _chain([comparison(operator_) for operator_ in node.ops], operands)
 
     def _logic(self, node: ast.BoolOp, depth: int) -> Evaluate:
         parts = [self.build(part, depth + 1) for part in node.values]
@@ -267,7 +204,7 @@ class _Compiler:
         raise self.refuse("of the signs only - can stand before a value.")
 
     def _binary(self, node: ast.BinOp, depth: int) -> Evaluate:
-        function = _OPERATORS.get(type(node.op))
+        function = OPERATORS.get(type(node.op))
         if function is None:
             raise self.refuse("of the operators it may use + - * / // % only.")
         left, right = self.build(node.left, depth + 1), self.build(node.right, depth + 1)
@@ -347,21 +284,7 @@ def _both(left: Evaluate, right: Evaluate) -> Evaluate:
     return lambda names: left(names) and right(names)
 
 
-def _test(operator_: ast.cmpop) -> Callable[[Json, Json], bool]:
-    kind = type(operator_)
-    if kind not in _ORDERINGS:
-        return _TESTS[kind]
-    symbol, compare = _ORDERINGS[kind]
-
-    def test(left: Json, right: Json) -> bool:
-        if not (type(left) is type(right) is int):
-            ordered(symbol, left, right)
-        return compare(left, right)
-
-    return test
-
-
-def _chain(tests: list[Callable[[Json, Json], bool]], operands: list[Evaluate]) -> Evaluate:
+def _chain(tests: list[Test], operands: list[Evaluate]) -> Evaluate:
     def evaluate(names: Names) -> bool:
         left = operands[0](names)
         for test, operand in zip(tests, operands[1:], strict=True):

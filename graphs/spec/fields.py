@@ -75,6 +75,12 @@ def _variable(name: str) -> str:
     return name
 
 
+def _key(name: str) -> str:
+    if not 1 <= len(name) <= 255:
+        raise complaint("invalid-name", "Rename this key: it needs 1 to 255 characters.")
+    return name
+
+
 def _existing(name: str, info: ValidationInfo) -> str:
     context = info.context
     if name != END and isinstance(context, Context) and name not in context.nodes:
@@ -212,7 +218,8 @@ Pause = Annotated[
 ]
 Number = Annotated[float, Strict(), Field(allow_inf_nan=False), AfterValidator(_whole_as_int)]
 Flag = Annotated[bool, Strict()]
-Values = dict[Word, Annotated[Any, PlainValidator(_template)]]
+Key = Annotated[str, AfterValidator(_key)]
+Values = dict[Key, Annotated[Any, PlainValidator(_template)]]
 """Values by name; a string that starts with `=` is an expression, at any depth."""
 
 Items = Annotated[Any, PlainValidator(_items)]
@@ -221,3 +228,4 @@ Delay = Annotated[float | str, PlainValidator(_delay)]
 Moment = Annotated[str, PlainValidator(_moment)]
 
 _PAUSE: TypeAdapter[float] = TypeAdapter(Pause)
+TARGETS: TypeAdapter[tuple[str, ...]] = TypeAdapter(Targets)

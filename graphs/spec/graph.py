@@ -11,7 +11,19 @@ from pydantic import Field, TypeAdapter
 from pydantic_core import ErrorDetails, ValidationError
 
 from graphs.errors import DefinitionInvalid, Problem
-from graphs.spec.fields import KEY_CODES, Context, Count, ExpressionText, Line, NodeName, Seconds, StartNode, Text, Word
+from graphs.spec.fields import (
+    KEY_CODES,
+    Context,
+    Count,
+    ExpressionText,
+    Key,
+    Line,
+    NodeName,
+    Seconds,
+    StartNode,
+    Text,
+    Word,
+)
 from graphs.spec.nodes import NodeSpec
 from graphs.spec.part import Json, JsonObject, Part, describe
 
@@ -26,8 +38,8 @@ class StateSpec(Part):
 
     schema: dict[str, Any] | None = None
     """JSON Schema 2020-12 of the whole state; `properties` are checked at every update of their key."""
-    defaults: dict[Word, Any] = field(default_factory=dict)
-    reducers: dict[Word, Word] = field(default_factory=dict)
+    defaults: dict[Key, Any] = field(default_factory=dict)
+    reducers: dict[Key, Word] = field(default_factory=dict)
     """How two updates of a key combine; a key not named is replaced."""
 
 

@@ -6,10 +6,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, cast
 
-from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, TypeAdapter
+from pydantic import Field, PlainValidator, TypeAdapter, ValidationInfo
 
 from graphs.spec.fields import (
     FILLED,
+    TARGETS,
     Count,
     ExpressionText,
     Flag,
@@ -97,17 +98,18 @@ class ErrorCase(Part):
     to: Targets
 
 
-def _error_cases(value: Json) -> Json:
-    """A target or a list of targets is one case that matches every error."""
-    if isinstance(value, str) or (isinstance(value, list) and value and not any(isinstance(v, dict) for v in value)):
-        return [{"to": value}]
-    return value
-
-
-def _reachable_cases(cases: tuple[ErrorCase, ...]) -> tuple[ErrorCase, ...]:
+def _error_cases(value: Json, info: ValidationInfo) -> tuple[ErrorCase, ...]:
+    """A target, or a list of targets, is one case that takes every error."""
+    is_list_of_cases = isinstance(value, list) and (not value or any(isinstance(item, dict) for item in value))
+    if not is_list_of_cases:
+        return (ErrorCase(to=TARGETS.validate_python(value, context=info.context)),)
+    cases = _CASES.validate_python(value, context=info.context)
     if any(case.match is None for case in cases[:-1]):
         raise complaint("unreachable-case", "The case without match takes every error; put it last.")
     return cases
+
+
+_CASES: TypeAdapter[tuple[ErrorCase, ...]] = TypeAdapter(Annotated[tuple[ErrorCase, ...], FILLED])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,8 +139,14 @@ class Position(Part):
     y: Number
 
 
-def _plain_name(shorthand: Json) -> Json:
-    return {"tool": shorthand} if isinstance(shorthand, str) else shorthand
+def _compensation(value: Json, info: ValidationInfo) -> CompensateSpec:
+    if isinstance(value, str):
+        return CompensateSpec(tool=_WORD.validate_python(value))
+    return _COMPENSATION.validate_python(value, context=info.context)
+
+
+_WORD: TypeAdapter[str] = TypeAdapter(Word)
+_COMPENSATION: TypeAdapter[CompensateSpec] = TypeAdapter(CompensateSpec)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,13 +170,11 @@ class NodeSpec(Part):
     timeout_s: Seconds | None = None
     deadline_s: Seconds | None = None
     heartbeat_timeout_s: Seconds | None = None
-    on_error: Annotated[
-        tuple[ErrorCase, ...], AfterValidator(_reachable_cases), FILLED, BeforeValidator(_error_cases)
-    ] = ()
+    on_error: Annotated[tuple[ErrorCase, ...], PlainValidator(_error_cases)] = ()
     cache: CacheSpec | None = None
     lock: NameOrExpression | None = None
     executor: Literal["inline", "thread", "process", "cluster"] | None = None
-    compensate: Annotated[CompensateSpec, BeforeValidator(_plain_name)] | None = None
+    compensate: Annotated[CompensateSpec, PlainValidator(_compensation)] | None = None
     position: Position | None = None
     metadata: dict[str, Any] = field(default_factory=dict)
 

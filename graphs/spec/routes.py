@@ -8,7 +8,19 @@ from typing import Annotated, Any
 
 from pydantic import Field, PlainValidator, TypeAdapter, ValidationInfo
 
-from graphs.spec.fields import FILLED, Condition, Count, Items, SingleTarget, Target, Targets, Values, Variable, Whole
+from graphs.spec.fields import (
+    FILLED,
+    TARGETS,
+    Condition,
+    Count,
+    Items,
+    SingleTarget,
+    Target,
+    Targets,
+    Values,
+    Variable,
+    Whole,
+)
 from graphs.spec.part import Json, Part, complaint, describe
 
 
@@ -95,7 +107,7 @@ _HELP = (
 
 def _route(value: Json, info: ValidationInfo) -> Any:
     if isinstance(value, str | list):
-        return To(to=_TARGETS.validate_python(value, context=info.context))
+        return To(to=TARGETS.validate_python(value, context=info.context))
     if not isinstance(value, dict):
         raise complaint("wrong-type", f"Where to go next is not {describe(value)}; {_HELP}.")
     return _form(value).validate_python(value, context=info.context)
@@ -113,5 +125,4 @@ def _form(given: Mapping[str, Json]) -> TypeAdapter[Any]:
     return _BY_KEY[keys[0]]
 
 
-_TARGETS: TypeAdapter[tuple[str, ...]] = TypeAdapter(Targets)
 Route = Annotated[Forms, PlainValidator(_route)]
