@@ -29,7 +29,7 @@ class ActorAuthentication(SessionAuthentication):
         return "Bearer"
 
 
-class ActorAuthenticationScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+class ActorAuthenticationScheme(OpenApiAuthenticationExtension):
     target_class = ActorAuthentication
     name = ["apiKey", "session"]
 

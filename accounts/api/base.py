@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from rest_framework import serializers
 from rest_framework.exceptions import NotFound
@@ -62,7 +62,7 @@ class NewestFirst(CursorPagination):
 
     def decode_cursor(self, request: Request) -> Cursor | None:
         cursor = super().decode_cursor(request)
-        if cursor is not None and cursor.position is not None and not _is_row_id(cursor.position):
+        if cursor is not None and cursor.position is not None and not _is_row_id(str(cursor.position)):
             raise NotFound(self.invalid_cursor_message)
         return cursor
 
@@ -78,7 +78,7 @@ class ActorViewSet(GenericViewSet[Any]):
 
     @property
     def actor(self) -> Actor:
-        return self.request.auth
+        return cast(Actor, self.request.auth)
 
     @property
     def organization(self) -> Organization:

@@ -8,6 +8,7 @@ from rest_framework.exceptions import NotAuthenticated
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
+from accounts.actor import Actor
 from accounts.permissions import require_role
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ class HasRole(BasePermission):
     """Lets in who has a role that includes what the action asks for."""
 
     def has_permission(self, request: Request, view: ActorViewSet) -> bool:  # type: ignore[override]
-        if request.auth is None:
+        if not isinstance(request.auth, Actor):
             raise NotAuthenticated("Sign in, or send an API key as 'Authorization: Bearer wf_…'.")
         require_role(request.auth, view.required_role())
         return True

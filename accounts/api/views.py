@@ -78,8 +78,8 @@ class ApiKeyViewSet(ListModelMixin, ActorViewSet):
     @extend_schema(request=NewApiKeySerializer, responses={201: IssuedApiKeySerializer})
     def create(self, request: Request) -> Response:
         """Issue a key. Its secret is in this answer and never again."""
-        key, key.secret = services.issue_api_key(**self.body(NewApiKeySerializer), actor=self.actor)
-        return Response(IssuedApiKeySerializer(key).data, status=status.HTTP_201_CREATED)
+        key, secret = services.issue_api_key(**self.body(NewApiKeySerializer), actor=self.actor)
+        return Response({**ApiKeySerializer(key).data, "secret": secret}, status=status.HTTP_201_CREATED)
 
     @extend_schema(responses={204: None})
     def destroy(self, request: Request, uuid: str) -> Response:
