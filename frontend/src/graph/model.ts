@@ -61,7 +61,7 @@ function routeDrafts(route: Route | null | undefined): Draft[] {
   if (typeof route === "string" || Array.isArray(route)) return draft("next", "", route, true);
   if ("condition" in route) return [...draft("choice", "yes", route.if_true), ...draft("choice", "no", route.if_false)];
   if ("switch" in route) return casesOf(route.switch, route.default);
-  if ("each" in route) return casesOf(route.each, route.default);
+  if ("each" in route) return casesOf(route.each, route.default ?? END);
   if ("map" in route) return draft("item", "each item", route.to, true);
   return draft("possible", "may go", route.dynamic);
 }
@@ -141,13 +141,12 @@ export function modelOf(definition: GraphDefinition): GraphModel {
   for (const name of readingOrder(definition, drafts)) {
     const node = definition.nodes[name];
     if (!node) continue;
-    const perItem = gathers.has(name);
     nodes.push({
       id: name,
-      label: node.label ?? name,
+      label: node.label || name,
       joins: joinText(node.join),
       splits: splitOf(node.next),
-      perItem,
+      perItem: gathers.has(name),
       ...kindAndDetail(node),
     });
     atTheGather(drafts.get(name) ?? [], gathers.get(name)).forEach((edge, index) =>
@@ -157,5 +156,7 @@ export function modelOf(definition: GraphDefinition): GraphModel {
   if (edges.some((edge) => edge.target === END)) {
     nodes.push({ id: END, kind: "end", label: "End", detail: "", joins: null, splits: null, perItem: false });
   }
-  return { nodes, edges };
+  // A draft may name targets that are not there yet.
+  const drawn = new Set(nodes.map((node) => node.id));
+  return { nodes, edges: edges.filter((edge) => drawn.has(edge.target)) };
 }

@@ -1,4 +1,5 @@
 /** What the server says about a run: the boot data of the page, and the messages of the live stream. */
+import type { GraphDefinition } from "../graph/definition";
 
 export type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
 export type JsonObject = { [key: string]: Json };
@@ -35,16 +36,37 @@ export interface RunEvent {
   data: EventData;
 }
 
-/** What the page is born with, everything as of `seq`. */
+/** What the page is born with, everything as of `seq`. Built by runs/pages.py and runs/overview.py. */
 export interface Boot {
-  run: { id: string; status: RunStatus; createdAt: string; startedAt: string | null; finishedAt: string | null; error: string };
+  run: {
+    id: string;
+    graph: string;
+    version: number;
+    status: RunStatus;
+    error: string;
+    actor: string;
+    created_at: string;
+    started_at: string | null;
+    finished_at: string | null;
+  };
+  definition: GraphDefinition;
   seq: number;
-  nodes: { node: string; status: StepStatus; count: number; latestSeq: number }[];
+  nodes: { node: string; status: StepStatus; count: number; latest_seq: number }[];
   maps: { node: string; total: number; done: number; failed: number }[];
-  steps: { step: string; node: string; path: string; status: StepStatus; attempt: number; startedAt: string; finishedAt: string | null; error: string }[];
+  steps: {
+    step: string;
+    node: string;
+    path: string;
+    status: StepStatus;
+    attempt: number;
+    started_at: string;
+    finished_at: string | null;
+    error: string;
+  }[];
   events: RunEvent[];
-  state: StateView;
-  urls: { socket: string; state: string };
+  /** Null where it is too large to come with the page. */
+  state: StateView | null;
+  urls: { graph: string; socket: string; state: string };
   cancel: { url: string; csrf: string } | null;
 }
 

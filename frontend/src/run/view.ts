@@ -246,9 +246,9 @@ export function viewOf(boot: Boot): RunView {
     seq: boot.seq,
     status: run.status,
     error: run.error,
-    createdAt: Date.parse(run.createdAt),
-    startedAt: millis(run.startedAt),
-    finishedAt: millis(run.finishedAt),
+    createdAt: Date.parse(run.created_at),
+    startedAt: millis(run.started_at),
+    finishedAt: millis(run.finished_at),
     nodes: {},
     steps: new Map(),
     taken: new Set(),
@@ -256,7 +256,7 @@ export function viewOf(boot: Boot): RunView {
     written: {},
   });
   const latest = new Map<string, number>();
-  for (const { node, status, count, latestSeq } of boot.nodes) {
+  for (const { node, status, count, latest_seq: latestSeq } of boot.nodes) {
     const turns = draft.node(node);
     turns.counts[status] = count;
     if (latestSeq > (latest.get(node) ?? 0)) {
@@ -265,7 +265,7 @@ export function viewOf(boot: Boot): RunView {
     }
   }
   for (const { node, ...items } of boot.maps) Object.assign(draft.node(node).items, items);
-  for (const { step: id, startedAt, finishedAt, ...rest } of boot.steps) {
+  for (const { step: id, started_at: startedAt, finished_at: finishedAt, ...rest } of boot.steps) {
     draft.view.steps.set(id, { id, ...rest, startedAt: Date.parse(startedAt), finishedAt: millis(finishedAt) });
   }
   for (const event of boot.events) note(draft, event);
