@@ -13,13 +13,16 @@ import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from importlib import import_module
 from typing import Any
 from urllib.parse import urlsplit
 
 from django.conf import settings
+from django.contrib.auth import get_user
 from django.contrib.auth.models import User
 from django.db.models import Q
 from django.http import HttpRequest
+from django.http.cookie import parse_cookie
 from django.http.request import split_domain_port
 from django.utils import timezone
 
@@ -85,9 +88,9 @@ def actor_of_request(request: HttpRequest) -> Actor | None:
 def actor_of_scope(scope: Mapping[str, Any]) -> Actor | None:
     """Who opens this WebSocket; None for nobody, and for credentials that are not good.
 
-    `scope` is what Channels' `AuthMiddlewareStack` leaves. Reads the database. A handshake carries the cookies of
-    its user whichever site's page makes it, so a session counts only with an Origin that is this site; scripts, which
-    send no Origin, use an API key.
+    Needs nothing in the scope but what the server puts there, and reads the database anew, so that a socket that asks
+    again learns of a logout or a lost role. A handshake carries the cookies of its user whichever site's page makes
+    it, so a session counts only with an Origin that is this site; scripts, which send no Origin, use an API key.
     """
     credentials = _credentials_of_scope(scope)
     if credentials.origin and not credentials.from_own_page:
@@ -109,10 +112,13 @@ def credentials_of_request(request: HttpRequest) -> Credentials:
 
 def _credentials_of_scope(scope: Mapping[str, Any]) -> Credentials:
     headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
+    request = HttpRequest()
+    key = parse_cookie(headers.get("cookie", "")).get(settings.SESSION_COOKIE_NAME)
+    request.session = import_module(settings.SESSION_ENGINE).SessionStore(key)
     return _credentials(
         headers=headers,
-        user=scope["user"] if "origin" in headers else None,
-        session=scope["session"],
+        user=get_user(request) if key and "origin" in headers else None,
+        session=request.session,
         peer=(scope.get("client") or ("", 0))[0],
     )
 

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import AnonymousUser, User
-from django.test import RequestFactory
+from django.contrib.sessions.models import Session
+from django.test import Client, RequestFactory
 from django.utils import timezone
 from pytest_django.fixtures import Settings
 
@@ -34,8 +35,12 @@ def request(user: User | None = None, session: dict[str, str] | None = None, **h
 
 
 def scope(user: User | None = None, peer: str = "192.0.2.1", **headers: str) -> dict[str, Any]:
+    if user is not None:
+        browser = Client()
+        browser.force_login(user)
+        headers["cookie"] = f"other=1; sessionid={browser.session.session_key}"
     pairs = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
-    return {"headers": pairs, "client": (peer, 4321), "user": user or AnonymousUser(), "session": {}}
+    return {"headers": pairs, "client": (peer, 4321)}
 
 
 @pytest.fixture
@@ -148,6 +153,13 @@ def test_a_socket_of_our_own_page_carries_the_session(viewer: User) -> None:
     actor = actor_of_scope(scope(viewer, host="flows.example", origin="https://flows.example"))
     assert actor is not None
     assert actor.name == "viewer"
+
+
+def test_a_socket_that_asks_again_learns_of_the_logout(viewer: User) -> None:
+    opened = scope(viewer, host="flows.example", origin="https://flows.example")
+    assert actor_of_scope(opened) is not None
+    Session.objects.all().delete()
+    assert actor_of_scope(opened) is None
 
 
 def test_a_socket_of_another_sites_page_gets_nothing(owner: User, secret: str, settings: Settings) -> None:
