@@ -144,9 +144,6 @@ function applyOne(draft: Draft, event: RunEvent): void {
   const { view } = draft;
   const at = Date.parse(event.at);
   switch (event.type) {
-    case "RunStarted":
-      Object.assign(view, { status: "running", startedAt: at });
-      break;
     case "RunReopened":
       Object.assign(view, { status: "running", finishedAt: null, error: "" });
       break;
@@ -234,6 +231,7 @@ export function apply(before: RunView, events: RunEvent[]): RunView {
   for (const event of fresh) {
     if (event.seq <= draft.view.seq) continue;
     draft.view.seq = event.seq;
+    if (draft.view.status === "pending") Object.assign(draft.view, { status: "running", startedAt: Date.parse(event.at) });
     applyOne(draft, event);
     note(draft, event);
   }

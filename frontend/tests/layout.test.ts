@@ -1,0 +1,49 @@
+import Elk from "elkjs/lib/elk.bundled.js";
+import { expect, test } from "vitest";
+import type { GraphDefinition } from "../src/graph/definition";
+import { fromElk, toElk } from "../src/graph/layout";
+import { modelOf } from "../src/graph/model";
+import { arrowAt, pathThrough } from "../src/graph/path";
+import { diamond, mapped, reviewLoop } from "./definitions";
+
+const laidOut = async (definition: GraphDefinition) => {
+  const { positions, routes } = fromElk(await new Elk().layout(toElk(modelOf(definition))));
+  const y = (id: string): number => positions.get(id)?.y ?? Number.NaN;
+  const x = (id: string): number => positions.get(id)?.x ?? Number.NaN;
+  return { x, y, routes };
+};
+
+test("the target of a loop is drawn above the node that leads back to it", async () => {
+  const { y } = await laidOut(reviewLoop);
+  expect([y("extract"), y("check"), y("evaluate"), y("end")]).toEqual(
+    [y("extract"), y("check"), y("evaluate"), y("end")].toSorted((a, b) => a - b),
+  );
+});
+
+test("branches of a fork stand side by side in the order of their list", async () => {
+  const { x, y } = await laidOut(diamond);
+  expect(y("left")).toBe(y("right"));
+  expect(x("left")).toBeLessThan(x("right"));
+  expect(y("meet")).toBeGreaterThan(y("left"));
+});
+
+test("where the items of a map meet is below their work", async () => {
+  const { y } = await laidOut(mapped);
+  expect(y("gather")).toBeGreaterThan(y("polish"));
+});
+
+test("every edge has a route, and a label where it has words", async () => {
+  const { routes } = await laidOut(reviewLoop);
+  const { edges } = modelOf(reviewLoop);
+  expect([...routes.keys()]).toEqual(edges.map((edge) => edge.id));
+  for (const edge of edges) expect(routes.get(edge.id)?.label !== null).toBe(edge.label !== "");
+});
+
+test("a path is straight between two points and round at a corner", () => {
+  expect(pathThrough([{ x: 0, y: 0 }, { x: 0, y: 50 }])).toBe("M0,0L0,50");
+  expect(pathThrough([{ x: 0, y: 0 }, { x: 0, y: 50 }, { x: 40, y: 50 }])).toBe("M0,0L0,40Q0,50 10,50L40,50");
+});
+
+test("an arrow points the way of the last stretch", () => {
+  expect(arrowAt([{ x: 0, y: 0 }, { x: 0, y: 50 }])).toBe("M0,50L-4.5,41L4.5,41Z");
+});
