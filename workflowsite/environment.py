@@ -66,8 +66,9 @@ class Limits(BaseSettings):
 
     # How the live stream works.
     stream_window_bytes: Positive = 512 * KIB
-    stream_ahead_bytes: Positive = 16 * MIB
+    stream_stall_s: Seconds = 10
     max_sockets: Positive = 2_000
+    max_waiting_requests: Positive = 200
 
     _split_commas = field_validator("tool_modules", mode="before")(_split)
 
