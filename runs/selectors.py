@@ -62,7 +62,8 @@ def steps_of(run: Run) -> QuerySet[Step]:
     return Step.objects.filter(run=run).order_by("scheduled_seq", "id")
 
 
-def execution_log(run: Run) -> list[str]:
-    """The lines of the first release's log: a node started, completed, failed."""
-    entries = Event.objects.filter(run=run).order_by("seq").values_list("type", "data").iterator()
+def execution_log(run: Run, *, upto: int | None = None) -> list[str]:
+    """The lines of the first release's log: a node started, completed, failed. `upto` is the last seq that counts."""
+    rows = Event.objects.filter(run=run) if upto is None else Event.objects.filter(run=run, seq__lte=upto)
+    entries = rows.order_by("seq").values_list("type", "data").iterator()
     return [line for type_, data in entries for line in log_lines(type_, json.loads(data))]
