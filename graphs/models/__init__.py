@@ -1,3 +1,4 @@
 from graphs.models.graph import Graph, GraphVersion
+from graphs.models.row import Edge, Node
 
-__all__ = ["Graph", "GraphVersion"]
+__all__ = ["Edge", "Graph", "GraphVersion", "Node"]

@@ -33,18 +33,20 @@ def graph(nodes: dict[str, Any], **rest: Any) -> dict[str, Any]:
 
 # Random definitions. Each optional key is sometimes left out; whatever is drawn keeps the grammar.
 
+# NUL characters never get here: `tools.strict_json` refuses them at the door.
+_text = st.text(alphabet=st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=5)
 _words = st.text(alphabet="abcXYZ_09 é", min_size=1, max_size=8)
 _keys = st.sampled_from(["score", "items", "notes", "odd key", "é"])
 _expressions = st.sampled_from(["score > 3", "exists(notes)", "len(items) >= 2", "default(score, 0) == 1"])
 _with_sign = _expressions.map(lambda source: f"= {source}")
-_scalars = st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.text(max_size=5)
+_scalars = st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | _text
 _floats = st.floats(allow_nan=False, allow_infinity=False)
 json_values = st.recursive(
     _scalars | _floats,
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_text, inner, max_size=3),
     max_leaves=5,
 ).filter(lambda value: not (isinstance(value, str) and value.startswith("=")))
-_objects = st.dictionaries(st.text(max_size=3), json_values, max_size=2)
+_objects = st.dictionaries(_text, json_values, max_size=2)
 _plain = json_values.filter(lambda value: "=" not in repr(value))
 _values = st.dictionaries(_keys, _plain | _with_sign | st.lists(_with_sign | _plain, max_size=2), max_size=2)
 _seconds = st.integers(1, 1_000) | st.sampled_from([0.5, 2.0, 1.25])
@@ -79,7 +81,7 @@ def _human(target: Any) -> st.SearchStrategy[Any]:
     names = st.lists(_words, max_size=2)
     return _some(
         {"title": _words.filter(str.strip), "due_s": _seconds},
-        instructions=st.text(max_size=5),
+        instructions=_text,
         form=st.just({"type": "object"}),
         assignees=_some(users=names, roles=names, groups=names),
         quorum=_counts,
@@ -108,7 +110,7 @@ def _node(names: list[str]) -> st.SearchStrategy[dict[str, Any]]:
     targets = target | st.lists(target, min_size=1, max_size=3)
     everywhere: dict[str, Any] = {
         "label": _words,
-        "description": st.text(max_size=5),
+        "description": _text,
         "metadata": _objects,
         "position": _some({"x": st.integers(-500, 500), "y": st.sampled_from([0.5, 3.0, -1])}),
         "outputs": _values,
@@ -160,7 +162,7 @@ def definitions(draw: st.DrawFn) -> dict[str, Any]:
     return draw(
         _some(
             {"name": _words.filter(str.strip), "start_node": st.sampled_from(names), "nodes": st.just(nodes)},
-            description=st.text(max_size=5),
+            description=_text,
             state=_some(
                 schema=st.just({"type": "object", "properties": {"score": {"type": "number"}}}),
                 defaults=st.dictionaries(_keys, json_values, max_size=2),
