@@ -34,7 +34,7 @@ def log_lines(type: str, data: Data) -> list[str]:
     lines = []
     if type == "MapClosed" or (type == "StepCompleted" and data.get("items") is None):
         lines.append(f"Completed node: {data['node']}")
-    elif type in {"StepFailed", "BranchFrozen"}:
+    elif type in {"StepFailed", "MapFailed", "BranchFrozen"}:
         lines.append(f"Failed node: {data['node']}: {_why(data)}")
     lines.extend(f"Started node: {node}" for _, node, _ in data.get("scheduled", ()))
     return lines
@@ -91,7 +91,10 @@ _PHRASES: dict[str, Callable[[Data], str]] = {
     "ItemCollected": lambda data: f"Collected item {data['index']} of node: {data.get('node', '?')}",
     "ItemFailed": lambda data: f"Failed item {data['index']} of node: {data.get('node', '?')}: {_why(data)}",
     "MapClosed": _named("Completed"),
-    "StateEdited": lambda data: f"State edited: {', '.join(sorted(data['values']))}",
+    "MapFailed": _with(_named("Failed"), _why),
+    "StateEdited": lambda data: (
+        f"State edited: {', '.join(sorted([*data.get('values', ()), *data.get('delete', ())]))}"
+    ),
     "RunReopened": _fixed("Run reopened"),
     "RunCancelled": _with(_fixed("Run cancelled"), lambda data: str(data.get("reason", ""))),
     "RunTimedOut": lambda data: f"Run timed out after {data['limit_s']:g} s",
