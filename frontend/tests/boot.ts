@@ -23,7 +23,7 @@ export const emptyBoot: Boot = {
   steps: [],
   events: [],
   state: { seq: 0, values: {}, conflicts: [] },
-  urls: { graph: "/graphs/g/", socket: "/ws/graph/run/r", state: "/api/v1/runs/r/state/" },
+  urls: { graph: "/graphs/g/", socket: "/ws/graph/run/r", run: "/api/v1/runs/r/", state: "/api/v1/runs/r/state/" },
   cancel: null,
 };
 

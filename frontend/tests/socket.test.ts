@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import type { RunEvent } from "../src/run/events";
+import type { Chunk, RunEvent } from "../src/run/events";
 import { type Connection, follow, socketUrl } from "../src/run/socket";
 import { loopTwice } from "./boot";
 
@@ -44,6 +44,7 @@ class FakeSocket {
 }
 
 let batches: RunEvent[][];
+let heard: Chunk[];
 let connections: Connection[];
 let ends: string[];
 let cursor: number;
@@ -53,13 +54,14 @@ beforeEach(() => {
   vi.useFakeTimers();
   vi.stubGlobal("WebSocket", FakeSocket);
   FakeSocket.all = [];
-  [batches, connections, ends, cursor] = [[], [], [], 3];
+  [batches, heard, connections, ends, cursor] = [[], [], [], [], 3];
   stop = follow("/ws/graph/run/r", {
     cursor: () => cursor,
     onEvents: (events) => {
       batches.push(events);
       cursor = events.at(-1)?.seq ?? cursor;
     },
+    onOutput: (chunks) => heard.push(...chunks),
     onEnd: (status) => ends.push(status),
     onConnection: (connection) => connections.push(connection),
   });
@@ -88,6 +90,21 @@ test("messages of one frame are handed over together and acknowledged once", () 
   frame();
   expect(batches).toEqual([loopTwice.slice(3)]);
   expect(FakeSocket.last.sent).toEqual(['{"ack":7}']);
+});
+
+test("streamed output is handed over and needs no acknowledgement", () => {
+  const chunks = [{ step: "s4", node: "check", number: 0, text: "so" }];
+  FakeSocket.last.open();
+  FakeSocket.last.tell({ type: "stream", chunks });
+  frame();
+  expect([heard, FakeSocket.last.sent]).toEqual([chunks, []]);
+});
+
+test("a page that nobody sees, without frames, is kept current all the same", () => {
+  vi.stubGlobal("requestAnimationFrame", () => 1);
+  FakeSocket.last.tell({ type: "events", events: loopTwice.slice(3) });
+  vi.advanceTimersByTime(1_000);
+  expect(batches).toEqual([loopTwice.slice(3)]);
 });
 
 test("a broken connection is made again with the newest cursor, ever more slowly", () => {

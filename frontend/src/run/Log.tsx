@@ -10,10 +10,13 @@ const NEAR = 24;
 
 export function Log({ useRun }: { useRun: UseRun }) {
   const lines = useRun((store) => store.view.log);
+  const output = useRun((store) => store.output);
   const selected = useRun((store) => store.selected);
   const list = useRef<HTMLOListElement>(null);
   const [follows, setFollows] = useState(true);
-  const shown = lines.filter((line) => selected === null || line.node === selected).slice(-SHOWN_LINES);
+  const isShown = ({ node }: { node: string | null }) => selected === null || node === selected;
+  const shown = lines.filter(isShown).slice(-SHOWN_LINES);
+  const streams = Object.entries(output).filter(([, stream]) => isShown(stream));
 
   useEffect(() => {
     if (follows && list.current) list.current.scrollTop = list.current.scrollHeight;
@@ -39,6 +42,12 @@ export function Log({ useRun }: { useRun: UseRun }) {
           <li key={line.key} data-tone={line.tone}>
             <time dateTime={new Date(line.at).toISOString()}>{clock(line.at)}</time>
             <span>{line.text}</span>
+          </li>
+        ))}
+        {streams.map(([step, { node, text }]) => (
+          <li key={step} data-tone="said">
+            <em>{node}</em>
+            <span>{text}</span>
           </li>
         ))}
       </ol>

@@ -36,6 +36,14 @@ export interface RunEvent {
   data: EventData;
 }
 
+/** A piece of what a tool streams while its step runs. Pieces of a step are numbered from 0. */
+export interface Chunk {
+  step: string;
+  node: string | null;
+  number: number;
+  text: string;
+}
+
 /** What the page is born with, everything as of `seq`. Built by runs/pages.py and runs/overview.py. */
 export interface Boot {
   run: {
@@ -66,7 +74,7 @@ export interface Boot {
   events: RunEvent[];
   /** Null where it is too large to come with the page. */
   state: StateView | null;
-  urls: { graph: string; socket: string; state: string };
+  urls: { graph: string; socket: string; run: string; state: string };
   cancel: { url: string; csrf: string } | null;
 }
 

@@ -4,7 +4,7 @@
  * Events are collected and handed over once per animation frame; each hand-over is acknowledged, which is what lets
  * the server send more. A connection that breaks is tried again with the newest cursor, ever more slowly.
  */
-import type { RunEvent, RunStatus } from "./events";
+import type { Chunk, RunEvent, RunStatus } from "./events";
 
 export type Connection = "connecting" | "live" | "waiting" | "over" | "refused";
 
@@ -12,6 +12,8 @@ export interface Follower {
   /** The seq up to which everything is known. */
   cursor(): number;
   onEvents(events: RunEvent[]): void;
+  /** May repeat chunks after a broken connection. */
+  onOutput(chunks: Chunk[]): void;
   onEnd(status: RunStatus): void;
   onConnection(connection: Connection): void;
 }
@@ -19,13 +21,14 @@ export interface Follower {
 type Message =
   | { type: "events"; events: RunEvent[] }
   | { type: "end"; status: RunStatus; seq: number }
-  | { type: "snapshot" }
-  | { type: "stream" };
+  | { type: "stream"; chunks: Chunk[] };
 
 const FIRST_WAIT_MS = 250;
 const LONGEST_WAIT_MS = 10_000;
+/** Frames stand still in a page that nobody sees. */
+const LONGEST_FRAME_MS = 1_000;
 const NORMAL = 1000;
-/** The server's own codes: 4401 not logged in, 4403 not allowed, 4404 no such run. */
+/** The server's own codes: 4400 a bad cursor, 4401 not logged in, 4404 no such run. */
 const FINAL_CODES_FROM = 4400;
 
 export const socketUrl = (path: string, cursor: number, { protocol, host }: Location = location): string =>
@@ -34,42 +37,47 @@ export const socketUrl = (path: string, cursor: number, { protocol, host }: Loca
 /** Starts following; the returned function stops it. */
 export function follow(path: string, follower: Follower): () => void {
   let socket: WebSocket | null = null;
-  let queue: RunEvent[] = [];
+  let events: RunEvent[] = [];
+  let chunks: Chunk[] = [];
   let frame = 0;
-  let timer = 0;
+  let lateFrame = 0;
+  let retry = 0;
   let waitMs = FIRST_WAIT_MS;
 
-  const flush = () => {
-    frame = 0;
-    const events = queue;
-    queue = [];
-    follower.onEvents(events);
-    const last = events.at(-1);
-    if (last && socket?.readyState === WebSocket.OPEN) socket.send(JSON.stringify({ ack: last.seq }));
+  const forgetFrame = () => {
+    cancelAnimationFrame(frame);
+    clearTimeout(lateFrame);
+    frame = lateFrame = 0;
   };
 
-  const flushNow = () => {
-    cancelAnimationFrame(frame);
-    if (queue.length > 0) flush();
+  const flush = () => {
+    forgetFrame();
+    const [newEvents, newChunks] = [events, chunks];
+    [events, chunks] = [[], []];
+    if (newChunks.length > 0) follower.onOutput(newChunks);
+    if (newEvents.length === 0) return;
+    follower.onEvents(newEvents);
+    if (socket?.readyState === WebSocket.OPEN) socket.send(JSON.stringify({ ack: follower.cursor() }));
   };
 
   const receive = (message: Message) => {
-    if (message.type === "events") {
-      queue.push(...message.events);
-      frame ||= requestAnimationFrame(flush);
-    } else if (message.type === "end") {
-      flushNow();
-      follower.onEnd(message.status);
+    if (message.type === "end") {
+      flush();
+      return follower.onEnd(message.status);
     }
+    if (message.type === "events") events.push(...message.events);
+    else chunks.push(...message.chunks);
+    frame ||= requestAnimationFrame(flush);
+    lateFrame ||= window.setTimeout(flush, LONGEST_FRAME_MS);
   };
 
   const closed = ({ code }: CloseEvent) => {
-    flushNow();
+    flush();
     socket = null;
     if (code === NORMAL) return follower.onConnection("over");
     if (code >= FINAL_CODES_FROM) return follower.onConnection("refused");
     follower.onConnection("waiting");
-    timer = window.setTimeout(open, waitMs * (0.5 + Math.random() / 2));
+    retry = window.setTimeout(open, waitMs * (0.5 + Math.random() / 2));
     waitMs = Math.min(waitMs * 2, LONGEST_WAIT_MS);
   };
 
@@ -80,14 +88,14 @@ export function follow(path: string, follower: Follower): () => void {
       waitMs = FIRST_WAIT_MS;
       follower.onConnection("live");
     };
-    socket.onmessage = (frame: MessageEvent<string>) => receive(JSON.parse(frame.data) as Message);
+    socket.onmessage = (message: MessageEvent<string>) => receive(JSON.parse(message.data) as Message);
     socket.onclose = closed;
   }
 
   open();
   return () => {
-    clearTimeout(timer);
-    cancelAnimationFrame(frame);
+    clearTimeout(retry);
+    forgetFrame();
     if (socket) socket.onclose = null;
     socket?.close();
   };

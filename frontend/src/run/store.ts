@@ -1,16 +1,21 @@
 /** The run of this page: one store, filled by the boot data and kept current by the live stream. */
 import { create, type StoreApi, type UseBoundStore } from "zustand";
-import type { Boot, RunEvent, StateView } from "./events";
+import { type Boot, type Chunk, isOver, type RunEvent, type RunStatus, type StateView } from "./events";
 import type { Connection } from "./socket";
+import { addOutput, type Output, withoutOver } from "./output";
 import { apply, type RunView, viewOf } from "./view";
 
 export interface RunStore {
   view: RunView;
   state: StateView | null;
+  output: Output;
   connection: Connection;
   /** The node whose steps and log lines are looked at; null means all. */
   selected: string | null;
   receive(events: RunEvent[]): void;
+  hear(chunks: Chunk[]): void;
+  /** A worker has begun, as far as a run that is pending goes. */
+  takenUp(status: RunStatus, startedAt: string | null): void;
   showState(state: StateView): void;
   setConnection(connection: Connection): void;
   select(node: string | null): void;
@@ -22,9 +27,20 @@ export const createRunStore = (boot: Boot): UseRun =>
   create<RunStore>()((set) => ({
     view: viewOf(boot),
     state: boot.state,
+    output: {},
     connection: "connecting",
     selected: null,
-    receive: (events) => set(({ view }) => ({ view: apply(view, events) })),
+    receive: (events) =>
+      set((before) => {
+        const view = apply(before.view, events);
+        return { view, output: withoutOver(before.output, view.steps) };
+      }),
+    hear: (chunks) => set(({ output }) => ({ output: addOutput(output, chunks) })),
+    takenUp: (status, startedAt) =>
+      set((before) => {
+        if (before.view.status !== "pending" || isOver(status)) return before;
+        return { view: { ...before.view, status, startedAt: startedAt === null ? null : Date.parse(startedAt) } };
+      }),
     showState: (state) => set((before) => (before.state && before.state.seq > state.seq ? before : { state })),
     setConnection: (connection) => set({ connection }),
     select: (selected) => set({ selected }),

@@ -1,9 +1,20 @@
 /** Keeps a run's store current: events over the socket, the state over REST whenever events may have changed it. */
-import { type Boot, isOver, type StateView } from "./events";
+import { type Boot, isOver, type RunStatus, type StateView } from "./events";
 import { follow } from "./socket";
 import type { UseRun } from "./store";
 
 const STATE_EVERY_MS = 700;
+const PENDING_EVERY_MS = 1_000;
+
+/** The answer as JSON; null if there is none, which the socket's state then tells too. */
+async function read<T>(url: string): Promise<T | null> {
+  try {
+    const response = await fetch(url, { headers: { Accept: "application/json" } });
+    return response.ok ? ((await response.json()) as T) : null;
+  } catch {
+    return null;
+  }
+}
 
 /** Starts watching; the returned function stops it. */
 export function watch({ urls }: Boot, useRun: UseRun): () => void {
@@ -14,14 +25,9 @@ export function watch({ urls }: Boot, useRun: UseRun): () => void {
     timer = 0;
     if (reading) return soon();
     reading = true;
-    try {
-      const response = await fetch(urls.state, { headers: { Accept: "application/json" } });
-      if (response.ok) useRun.getState().showState((await response.json()) as StateView);
-    } catch {
-      // The connection is gone; the socket says so, and the next event asks again.
-    } finally {
-      reading = false;
-    }
+    const state = await read<StateView>(urls.state);
+    reading = false;
+    if (state) useRun.getState().showState(state);
   };
   const soon = () => {
     timer ||= window.setTimeout(() => void readState(), STATE_EVERY_MS);
@@ -33,17 +39,25 @@ export function watch({ urls }: Boot, useRun: UseRun): () => void {
     useRun.getState().setConnection("over");
     return () => clearTimeout(timer);
   }
+  // A worker that takes up a run writes no event.
+  const pending = window.setInterval(async () => {
+    if (useRun.getState().view.status !== "pending") return clearInterval(pending);
+    const run = await read<{ status: RunStatus; started_at: string | null }>(urls.run);
+    if (run) useRun.getState().takenUp(run.status, run.started_at);
+  }, PENDING_EVERY_MS);
   const stop = follow(urls.socket, {
     cursor: () => useRun.getState().view.seq,
     onEvents: (events) => {
       useRun.getState().receive(events);
       soon();
     },
+    onOutput: (chunks) => useRun.getState().hear(chunks),
     onEnd: soon,
     onConnection: (connection) => useRun.getState().setConnection(connection),
   });
   return () => {
     clearTimeout(timer);
+    clearInterval(pending);
     stop();
   };
 }
