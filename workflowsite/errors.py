@@ -19,6 +19,7 @@ from rest_framework.views import set_rollback
 
 from accounts import errors as accounts
 from graphs import errors as graphs
+from graphs.spec import pointer
 from runs import errors as runs
 from tools import errors as tools
 from tools.strict_json import JsonInvalid
@@ -120,11 +121,11 @@ def _validation_details(detail: Any, path: str) -> Iterator[dict[str, Any]]:
     match detail:
         case dict():
             for key, value in detail.items():
-                step = "" if key == "non_field_errors" else f"/{key}"
+                step = "" if key == "non_field_errors" else pointer(key)
                 yield from _validation_details(value, path + step)
         case list():
             for index, value in enumerate(detail):
-                step = f"/{index}" if isinstance(value, dict) else ""
+                step = pointer(index) if isinstance(value, dict) else ""
                 yield from _validation_details(value, path + step)
         case _:
             yield {"path": path, "code": str(detail.code).replace("_", "-"), "message": str(detail), "node": None}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar, cast
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.exceptions import NotFound
 from rest_framework.pagination import Cursor, CursorPagination
@@ -29,6 +30,7 @@ class StrictSerializer(serializers.Serializer[Any]):
         return super().to_internal_value(data)
 
 
+@extend_schema_field({})
 class JsonField(serializers.Field[Any, Any, Any, Any]):
     """Any JSON value, already checked by the parser."""
 
@@ -39,6 +41,7 @@ class JsonField(serializers.Field[Any, Any, Any, Any]):
         return value
 
 
+@extend_schema_field({"type": "object", "additionalProperties": True})
 class JsonObjectField(JsonField):
     default_error_messages = {"not-an-object": "Give a JSON object."}
 
@@ -65,6 +68,10 @@ class NewestFirst(CursorPagination):
         if cursor is not None and cursor.position is not None and not _is_row_id(str(cursor.position)):
             raise NotFound(self.invalid_cursor_message)
         return cursor
+
+
+class OldestFirst(NewestFirst):
+    ordering = "id"
 
 
 class ActorViewSet(GenericViewSet[Any]):
