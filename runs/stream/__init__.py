@@ -5,8 +5,3 @@ have new entries; the hub reads those once, encodes them once, and keeps the las
 only a position: it takes the next frame when its client has room for one, from those kept or else from the database.
 So a backlog and the live end are one path without a gap, and a slow client costs a cursor and not a queue.
 """
-
-from runs.stream.feed import Position
-from runs.stream.hub import hub
-
-__all__ = ["Position", "hub"]
