@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from graphs.errors import DefinitionInvalid, Problem
 from graphs.plan.model import Mask, NodePlan, ScopePlan
+from graphs.spec import END
 
 Successors = Mapping[int, tuple[int, ...]]
 
@@ -51,6 +52,7 @@ def compile_scope(
     joins = [node for node in successors if nodes[node].join is not None]
     rank = _rank(joins, nodes, postorder)
     return ScopePlan(
+        names=(*(node.name for node in nodes), END),
         map=map_node,
         start=start,
         exit=exit_,

@@ -86,6 +86,8 @@ class ScopePlan:
     All tables hold the nodes that a branch of the scope can stand at, by index; `end` (the last index) reaches nothing.
     """
 
+    names: tuple[str, ...]
+    """Of all nodes of the definition, by index; the last one is `end`."""
     map: int | None
     """Index of the map node whose items these are; None for the root."""
     start: tuple[int, ...]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from runs.engine.events import StepId
 
 
-class MapItem(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class MapItem:
     """One item of a map: the map's step and node, and the item's index."""
 
     step: StepId

@@ -93,9 +93,13 @@ class ItemFailed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StateEdited:
-    """Somebody changed the state of a paused or failed run, in all open scopes (rule R16)."""
+    """Somebody changed the state of a paused or failed run, in all open scopes (rule R16).
 
-    values: JsonObject
+    Let in only while no tool of the run is under way, which the engine cannot see.
+    """
+
+    values: JsonObject = field(default_factory=dict)
+    delete: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,7 +118,7 @@ class RunCancelled:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunTimedOut:
-    """The run's own `limits.timeout_s` ran out."""
+    """The run's own `limits.timeout_s` ran out: what is in flight freezes, so that a retry can go on with it."""
 
     limit_s: float
 
@@ -124,7 +128,8 @@ class RunTimedOut:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BranchFrozen:
-    """A branch cannot go on: a failure without a handler, a conflict at a join, an unsatisfied count, a limit."""
+    """A branch cannot go on for another reason than the failure of its step, of which StepFailed tells: a conflict
+    at a join or at the end of a scope, an unsatisfied count, a limit, too many failed items of a map."""
 
     step: StepId
     node: str
@@ -133,10 +138,30 @@ class BranchFrozen:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepCancelled:
-    """A step in flight is no longer wanted: a join has fired without it, or the run is over."""
+    """A step in flight or an open map is no longer wanted: a join has fired without it, or the run is over."""
 
     step: StepId
     node: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MapClosed:
+    """All items of a map are over, what they gave is written, and the run goes on at the map's join."""
+
+    step: StepId
+    node: str
+    failed: int = 0
+    """Items that failed, as many as are tolerated at most."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MapFailed:
+    """More items of a map failed than are tolerated, and its `on_error` leads to `route`."""
+
+    step: StepId
+    node: str
+    error: Failure
+    route: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,5 +196,5 @@ Outcome = (
     | RunCancelled
     | RunTimedOut
 )
-Consequence = BranchFrozen | StepCancelled | ConflictForeseen | RunCompleted | RunFailed
+Consequence = BranchFrozen | StepCancelled | MapClosed | MapFailed | ConflictForeseen | RunCompleted | RunFailed
 Event = Outcome | Consequence

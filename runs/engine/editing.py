@@ -1,0 +1,46 @@
+"""Editing the state of a run that is paused or has failed (rule R16).
+
+An edit is not a write: it has no step, so no place in the order of writes. It changes what every branch starts from,
+and whatever was written to the key before is forgotten. So an edit never conflicts, every branch sees it, and it
+resolves conflicts of the key. It applies to the root and to every open item of a map.
+"""
+
+from __future__ import annotations
+
+from runs.engine.events import JsonObject, StateEdited
+from runs.engine.state import ABSENT, Ledger, Scope
+from runs.engine.turn import Turn
+
+
+def edit(turn: Turn, event: StateEdited) -> None:
+    values = {**event.values, **dict.fromkeys(event.delete, ABSENT)}
+    for scope in turn.state.root.with_inner():
+        _edit_scope(scope, values)
+
+
+def _edit_scope(scope: Scope, values: JsonObject) -> None:
+    for key, value in values.items():
+        scope.store(key, value)
+        if scope.exported is not None:
+            scope.exported.pop(key, None)
+    if scope.ledger is not None:
+        _forget(scope.ledger, values)
+    for branch in scope.branches.values():
+        branch.overlay = {key: held for key, held in branch.overlay.items() if key not in values}
+        branch.shares_overlay = False
+        if branch.frozen is not None:
+            branch.frozen.unresolved.difference_update(values)
+        if branch.map is not None and not branch.map.plan.collect:
+            for result in branch.map.results.values():
+                for key in values:
+                    result.pop(key, None)
+
+
+def _forget(ledger: Ledger, values: JsonObject) -> None:
+    for write in ledger.writes:
+        write.updates = {key: update for key, update in write.updates.items() if key not in values}
+        write.sets = {key: value for key, value in write.sets.items() if key not in values}
+    for key in values:
+        ledger.updaters.pop(key, None)
+        ledger.setters.pop(key, None)
+        ledger.foreseen.discard(key)
