@@ -17,6 +17,8 @@ import { StepNode, type StepNodeType } from "./StepNode";
 
 const NODE_TYPES = { step: StepNode };
 const EDGE_TYPES = { routed: RoutedEdge };
+/** Room at the bottom for the controls. */
+const FIT = { padding: { top: "20px", bottom: "56px", x: "20px" }, maxZoom: 1 } as const;
 const MANY_NODES = 30;
 const ROLES: Record<string, string> = { start: "start of the graph", end: "end of the graph" };
 
@@ -88,7 +90,7 @@ export function GraphView({ model, selected = null, onSelect }: Props) {
       edgeTypes={EDGE_TYPES}
       onNodesChange={select}
       fitView
-      fitViewOptions={{ padding: 0.08, maxZoom: 1 }}
+      fitViewOptions={FIT}
       minZoom={0.02}
       maxZoom={2}
       nodesDraggable={false}
@@ -97,7 +99,7 @@ export function GraphView({ model, selected = null, onSelect }: Props) {
       deleteKeyCode={null}
     >
       <Background variant={BackgroundVariant.Dots} gap={20} size={1.5} />
-      <Controls showInteractive={false} />
+      <Controls showInteractive={false} orientation="horizontal" fitViewOptions={FIT} />
       {model.nodes.length > MANY_NODES && <MiniMap pannable zoomable ariaLabel="Map of the graph" />}
     </ReactFlow>
   );

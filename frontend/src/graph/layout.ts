@@ -19,7 +19,7 @@ const LINE = 26;
 const BODY = 54;
 const WIDTH = 216;
 const LABEL_HEIGHT = 18;
-const LABEL_LETTER = 6.4;
+const LABEL_LETTER = 6.8;
 const LARGE = 300;
 
 /** A node's size in pixels; graph.css draws it with the same numbers. */
@@ -39,7 +39,7 @@ export function toElk(model: GraphModel): ElkNode {
       "elk.layered.cycleBreaking.strategy": "MODEL_ORDER",
       "elk.layered.considerModelOrder.strategy": "NODES_AND_EDGES",
       "elk.layered.feedbackEdges": "true",
-      "elk.layered.spacing.nodeNodeBetweenLayers": "48",
+      "elk.layered.spacing.nodeNodeBetweenLayers": "38",
       "elk.layered.spacing.edgeNodeBetweenLayers": "20",
       "elk.spacing.nodeNode": "36",
       "elk.spacing.edgeNode": "24",
@@ -53,7 +53,7 @@ export function toElk(model: GraphModel): ElkNode {
       id,
       sources: [source],
       targets: [target],
-      labels: label ? [{ text: label, width: Math.ceil(label.length * LABEL_LETTER) + 14, height: LABEL_HEIGHT }] : [],
+      labels: label ? [{ text: label, width: Math.ceil(label.length * LABEL_LETTER) + 18, height: LABEL_HEIGHT }] : [],
     })),
   };
 }

@@ -1,0 +1,148 @@
+"""The form from which a person starts a run: one field for each state key that is known, and a box for the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from django import forms
+from django.conf import settings
+from django.core.exceptions import ValidationError
+
+from tools import strict_json
+from tools.errors import Detail
+from tools.strict_json import Json, JsonInvalid
+
+MULTILINE_FROM = 200
+"""A string that may be longer than this gets a box of several lines."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StateKey:
+    """A key of the initial state, as far as the form must know it."""
+
+    name: str
+    schema: Mapping[str, Json] = field(default_factory=dict)
+    required: bool = False
+    default: Json = None
+
+    @property
+    def kind(self) -> str:
+        """What belongs into the field, in a word or two."""
+        if "enum" in self.schema:
+            return "choice"
+        kind = self.schema.get("type")
+        return kind if isinstance(kind, str) else "JSON"
+
+
+class JsonField(forms.CharField):
+    """Any JSON value, written as JSON."""
+
+    widget = forms.Textarea
+
+    def to_python(self, value: Any) -> Json:
+        text = super().to_python(value)
+        if text in self.empty_values:
+            return None
+        limits = settings.WORKFLOW
+        try:
+            return strict_json.parse(text, max_bytes=limits.max_state_bytes, max_depth=limits.max_json_depth)
+        except JsonInvalid as error:
+            raise ValidationError(str(error), code=error.code) from error
+
+
+class TextField(forms.CharField):
+    """A string as it was typed: blanks are kept, and the line ends of browsers become those of files."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(strip=False, **options)
+
+    def to_python(self, value: Any) -> str | None:
+        text = super().to_python(value)
+        return None if text is None else text.replace("\r\n", "\n")
+
+
+class StateForm(forms.Form):
+    """Asks for `keys`, and for other keys as one JSON object. What is left empty is left out of the state."""
+
+    prefix = "state"
+    REST = ":rest"
+    """The field of other keys. No key of a form is called like this: keys are shown only if they can be names."""
+
+    def __init__(self, keys: Sequence[StateKey], data: Mapping[str, Any] | None = None) -> None:
+        super().__init__(data)
+        self.keys = {key.name: key for key in keys if key.name.isidentifier()}
+        for name, key in self.keys.items():
+            self.fields[name] = _field_of(key)
+        self.fields[self.REST] = JsonField(
+            required=False,
+            label="Other keys" if self.keys else "Initial state",
+            help_text="A JSON object.",
+            widget=_code_box(),
+        )
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or self.cleaned_data
+        if not isinstance(cleaned.get(self.REST), dict | None):
+            self.add_error(self.REST, ValidationError("Write a JSON object here.", code="wrong-type"))
+        return cleaned
+
+    @property
+    def state(self) -> dict[str, Json]:
+        """The initial state, once the form is valid."""
+        given = {name: self.cleaned_data[name] for name in self.keys if self._is_given(name)}
+        return (self.cleaned_data[self.REST] or {}) | given
+
+    def refuse(self, details: Iterable[Detail]) -> None:
+        """Show what is wrong with the state at the keys that it concerns."""
+        for detail in details:
+            key = detail.path.partition("/")[2].partition("/")[0]
+            place = key if key in self.keys else None
+            self.add_error(place, ValidationError(detail.message, code=detail.code))
+
+    def key_fields(self) -> list[tuple[StateKey, forms.BoundField]]:
+        return [(key, self[name]) for name, key in self.keys.items()]
+
+    def rest_field(self) -> forms.BoundField:
+        return self[self.REST]
+
+    def _is_given(self, name: str) -> bool:
+        return bool(self.data.get(self.add_prefix(name)))
+
+
+def _field_of(key: StateKey) -> forms.Field:
+    schema = key.schema
+    options: dict[str, Any] = {
+        "required": key.required and key.default is None,
+        "label": str(schema.get("title") or key.name),
+        "help_text": str(schema.get("description", "")),
+        "initial": key.default,
+    }
+    match key.kind:
+        case "choice":
+            return _choice(schema["enum"], options)
+        case "boolean":
+            return _choice([True, False], options)
+        case "integer":
+            return forms.IntegerField(**options)
+        case "number":
+            return forms.FloatField(**options)
+        case "string":
+            short = schema.get("maxLength", MULTILINE_FROM + 1) <= MULTILINE_FROM
+            return TextField(**options, widget=forms.TextInput() if short else _code_box())
+    if key.default is not None:
+        options["initial"] = strict_json.dumps(key.default)
+    return JsonField(**options, widget=_code_box())
+
+
+def _choice(values: Iterable[Json], options: dict[str, Any]) -> forms.TypedChoiceField:
+    by_text = {strict_json.dumps(value): value for value in values}
+    labels = [(text, value if isinstance(value, str) else text) for text, value in by_text.items()]
+    if options["initial"] is not None:
+        options["initial"] = strict_json.dumps(options["initial"])
+    return forms.TypedChoiceField(**options, choices=[("", "—"), *labels], coerce=by_text.__getitem__, empty_value=None)
+
+
+def _code_box() -> forms.Textarea:
+    return forms.Textarea(attrs={"class": "code", "rows": 3, "spellcheck": "false", "cols": None})
