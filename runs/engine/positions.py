@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from runs.engine.decisions import CancelStep, StartStep
 from runs.engine.events import BranchFrozen, Failure, StepCancelled
-from runs.engine.state import LIVE, Branch, Cause, Frozen, Scope, Status
+from runs.engine.state import LIVE, MERGING, Branch, Cause, Frozen, Scope, Status
 from runs.engine.turn import Turn
 
 LIMIT_EXCEEDED = "LimitExceeded"
@@ -74,7 +74,7 @@ def freeze(turn: Turn, branch: Branch, cause: Cause, error: Failure) -> None:
     if branch.status is Status.RUNNING:
         turn.state.pending -= 1
     branch.status = Status.FROZEN
-    branch.frozen = Frozen(cause, error, set(error.keys))
+    branch.frozen = Frozen(cause, error, set(error.keys) if cause in MERGING else set())
     branch.scope.live -= 1
     if turn.plan.stops_on_failure and is_fatal(turn, branch.scope):
         turn.state.is_stopping = True

@@ -52,8 +52,12 @@ class Raised:
 class _Refused(Exception):
     """The result cannot be used; the step fails."""
 
-    def __init__(self, type_: str, message: str) -> None:
-        self.failure = Failure(type=type_, message=message)
+    def __init__(self, failure: Failure) -> None:
+        self.failure = failure
+
+
+def _refused(type_: str, message: str) -> _Refused:
+    return _Refused(Failure(type=type_, message=message))
 
 
 def resolve(
@@ -106,7 +110,7 @@ def _completed(
     if check is not None:
         failure = check({key: value for key, value in changed.items() if value is not ABSENT})
         if failure is not None:
-            raise _Refused(failure.type, failure.message)
+            raise _Refused(failure)
     names = view_of(branch, changed)
     return StepCompleted(
         step=branch.id,
@@ -134,7 +138,7 @@ def _update(branch: Branch, node: NodePlan, result: Returned) -> tuple[JsonObjec
             f'"{node.name}" gave a {type(result.value).__name__}; without `outputs` it must give an object of state '
             "keys, or nothing."
         )
-        raise _Refused("ToolResultError", message)
+        raise _refused("ToolResultError", message)
     return result.value, result.replace
 
 
@@ -154,11 +158,11 @@ def _route(node: NodePlan, names: View, goto: tuple[str, ...] | None) -> tuple[s
     if node.dynamic is None and goto is None and node.route is not None:
         return node.route(names)
     if goto is None:
-        raise _Refused("NoRouteError", f'The tool of "{node.name}" did not say where to go; return Command(goto=…).')
+        raise _refused("NoRouteError", f'The tool of "{node.name}" did not say where to go; return Command(goto=…).')
     undeclared = [target for target in goto if target not in (node.dynamic or ())]
     if undeclared:
         message = f'"{node.name}" may not go to {", ".join(undeclared)}; name its targets in `dynamic`.'
-        raise _Refused("BadRoute", message)
+        raise _refused("BadRoute", message)
     return goto
 
 
@@ -166,11 +170,11 @@ def _items(plan: Plan, branch: Branch, map_plan: MapPlan, names: View) -> tuple[
     items = map_plan.items(names)
     name = plan.names[branch.node]
     if not isinstance(items, list):
-        raise _Refused("MapItemsError", f'The map of "{name}" needs a list of items, not {type(items).__name__}.')
+        raise _refused("MapItemsError", f'The map of "{name}" needs a list of items, not {type(items).__name__}.')
     if len(items) > plan.limits.max_steps:
         message = f'The map of "{name}" has {len(items)} items; limits.max_steps is {plan.limits.max_steps}.'
-        raise _Refused(LIMIT_EXCEEDED, message)
+        raise _refused(LIMIT_EXCEEDED, message)
     if len(branch.scope.items) >= plan.limits.max_depth:
         message = f'The map of "{name}" is nested deeper than limits.max_depth, which is {plan.limits.max_depth}.'
-        raise _Refused(LIMIT_EXCEEDED, message)
+        raise _refused(LIMIT_EXCEEDED, message)
     return tuple(items)

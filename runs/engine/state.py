@@ -76,6 +76,10 @@ class Cause(Enum):
     """The scope could not be closed: the final merge or `collect` is tried again."""
 
 
+MERGING: Final = frozenset({Cause.JOIN, Cause.END})
+"""Where branches meet: the keys of the error must be edited before a thaw can help."""
+
+
 class Frozen:
     """What holds a branch. It cannot be thawed while keys are `unresolved`: somebody must edit them first."""
 
