@@ -82,12 +82,15 @@ def is_visible(process: Process) -> bool:
     return all(here) and here == (process.boot_id, process.pid_namespace)
 
 
+def look_up(process: Process) -> ProcessStat | None:
+    """How the kernel describes that process now; None when it has ended or cannot be seen from here."""
+    stat = read_stat(process.pid) if is_visible(process) else None
+    return stat if stat and stat.started == process.process_started and not stat.has_ended else None
+
+
 def has_ended(process: Process) -> bool:
     """True when that process has certainly ended; False when it lives or cannot be seen from here."""
-    if not is_visible(process):
-        return False
-    stat = read_stat(process.pid)
-    return stat is None or stat.has_ended or stat.started != process.process_started
+    return is_visible(process) and look_up(process) is None
 
 
 def _boot_id() -> str:

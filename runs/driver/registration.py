@@ -11,7 +11,7 @@ from datetime import timedelta
 from django.conf import settings
 from django.db.models.functions import Now
 
-from runs.driver.identity import ProcessIdentity, is_visible
+from runs.driver.identity import ProcessIdentity, ProcessStat, look_up
 from runs.models import Driver
 from runs.store.takeover import hand_back
 
@@ -40,9 +40,9 @@ def unregister(driver: Driver) -> None:
     hand_back(driver)
 
 
-def drivers_in_sight() -> list[Driver]:
-    """The registered drivers whose processes this process could see."""
-    return [driver for driver in Driver.objects.all() if is_visible(driver)]
+def driver_processes() -> list[ProcessStat]:
+    """The processes of this host that drive, as the kernel describes them."""
+    return [stat for driver in Driver.objects.all() if (stat := look_up(driver))]
 
 
 def is_any_alive() -> bool:

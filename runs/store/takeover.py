@@ -17,8 +17,8 @@ from django.db.models.functions import Now
 from runs.models import Driver, Mailbox, Run, Step
 from tools import strict_json
 
-CRASHED = "crashed"
-"""The kind of the message that parks a step. Payload: `step` (20 hex digits), `crashes`, `message`."""
+CRASHED = "step-crashed"
+"""The kind of the message that parks a step. Payload: `step` (20 hex digits) and `crashes`, how many workers died."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,13 +67,7 @@ def _post(parked: list[Step], *, now: datetime) -> None:
         Mailbox(
             run_id=step.run_id,
             kind=CRASHED,
-            payload=strict_json.dumps(
-                {
-                    "step": step.key,
-                    "crashes": step.crashes,
-                    "message": f"The worker process died {step.crashes} times while it ran this step.",
-                }
-            ),
+            payload=strict_json.dumps({"step": step.key, "crashes": step.crashes}),
             actor="quarantine",
             created_at=now,
         )

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -91,9 +92,7 @@ def test_the_step_that_reaches_the_limit_is_parked_by_one_message(run_of):
         assert takeover.parked_steps == ((POISON.hex(),) if death == MAX_CRASHES else ())
     mail = Mailbox.objects.get()
     assert (mail.run, mail.kind, mail.consumed_at) == (run, CRASHED, None)
-    payload = json.loads(mail.payload)
-    assert (payload["step"], payload["crashes"]) == (POISON.hex(), MAX_CRASHES)
-    assert "died 5 times" in payload["message"]
+    assert json.loads(mail.payload) == {"step": POISON.hex(), "crashes": MAX_CRASHES}
 
 
 def test_a_driver_that_beat_after_all_keeps_its_runs(driver, run_of):
@@ -157,7 +156,13 @@ def test_a_driver_never_takes_itself_for_dead(driver):
 def test_a_registration_says_which_process_drives(driver):
     identity = ProcessIdentity.current()
     assert {name: getattr(driver, name) for name in dataclasses.asdict(identity)} == dataclasses.asdict(identity)
-    assert registration.drivers_in_sight() == [driver]
+    [process] = registration.driver_processes()
+    assert (process.parent, process.group) == (os.getppid(), os.getpgrp())
+
+
+def test_a_driver_that_died_is_not_among_the_processes_that_drive(driver):
+    die_elsewhere(driver)
+    assert registration.driver_processes() == []
 
 
 def test_a_beat_renews_the_lease_and_says_whether_the_row_is_still_there(driver):

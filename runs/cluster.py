@@ -1,0 +1,119 @@
+"""Keeps drivers alive.
+
+    manage.py worker, serve          supervises: replaces a cluster that ended or no longer makes drivers
+      └─ manage.py qcluster          owns the pool, counts its drivers, leaves tickets for those that are missing
+           └─ django-q2's guard      replaces worker processes that died
+                ├─ worker            a driver (runs.tasks.drive)
+                ├─ worker            a driver
+                └─ worker            the quarantine driver
+
+django-q2 stops for good when a worker is killed that holds the lock of its queue, which is the one that is next in
+line. Nothing inside the cluster can mend that, so the supervisor puts a new cluster beside it.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import time
+import uuid
+
+import django.db
+from django.conf import settings
+from django.db import connections
+
+from runs import dispatch
+from runs.driver import registration
+from runs.driver.deathwatch import DeathWatch
+from runs.driver.pool import make_pool
+from runs.processes import Child, die_with_parent
+
+logger = logging.getLogger(__name__)
+
+TICKET_EVERY_S = 3.0
+PATIENCE_S = 10.0
+STOP_MARGIN_S = 8.0
+"""What django-q2 needs to end after its drivers have ended."""
+
+
+class Keeper:
+    """Sees to it that every worker of a pool drives, and that the runs of those that died go on."""
+
+    def __init__(self) -> None:
+        self._deathwatch = DeathWatch()
+        self._missing = 0
+        self._asked_at = float("-inf")
+
+    def each_second(self, parent: int) -> None:
+        """`parent` is the process id of the workers' parent."""
+        try:
+            self._deathwatch.look()
+            self._leave_tickets(parent)
+        except (django.db.Error, dispatch.BrokerUnavailable) as error:
+            logger.warning("The cluster cannot look after its drivers: %s", error)
+            connections.close_all()
+
+    def _leave_tickets(self, parent: int) -> None:
+        driving = sum(process.parent == parent for process in registration.driver_processes())
+        missing = dispatch.POOL_SIZE - driving
+        if missing > self._missing:
+            self._ask(missing - self._missing)
+        elif missing > 0 and time.monotonic() - self._asked_at > TICKET_EVERY_S:
+            self._ask(missing)
+        self._missing = missing
+
+    def _ask(self, number: int) -> None:
+        dispatch.leave_tickets(number)
+        self._asked_at = time.monotonic()
+
+
+class ClusterChild(Child):
+    """A `manage.py qcluster` with a queue of its own, replaced when its drivers are too few for too long.
+
+    The queue is its own because django-q2 takes tickets ahead of time: a busy cluster elsewhere would keep the
+    tickets that this one's idle workers wait for.
+    """
+
+    def __init__(self, *, workers: int) -> None:
+        self._queue = f"{settings.Q_CLUSTER['name']}-{uuid.uuid4().hex[:12]}"
+        self._drivers = workers + 1
+        self._answered_at = time.monotonic()
+        super().__init__(
+            "The cluster",
+            [sys.executable, str(settings.BASE_DIR / "manage.py"), "qcluster"],
+            grace_s=settings.WORKFLOW.stop_grace_s + STOP_MARGIN_S,
+            environment={"Q_CLUSTER_NAME": self._queue, "WORKFLOW_WORKERS": str(workers)},
+        )
+
+    def start(self) -> None:
+        self._answered_at = time.monotonic()
+        super().start()
+
+    def tick(self) -> None:
+        super().tick()
+        if self._answers():
+            self._answered_at = time.monotonic()
+        elif self.group is not None and time.monotonic() - self._answered_at > PATIENCE_S:
+            logger.warning("The cluster has had too few drivers for %g s and is replaced.", PATIENCE_S)
+            self.replace()
+
+    def _answers(self) -> bool:
+        if self.group is None:
+            return False
+        try:
+            drivers = sum(process.group == self.group.pid for process in registration.driver_processes())
+        except django.db.Error:
+            connections.close_all()
+            return True  # without the database a new cluster would be no better
+        return drivers >= self._drivers
+
+    def forget_queue(self) -> None:
+        """Delete tickets that nobody took. For after the end."""
+        dispatch.delete_queue(self._queue)
+
+
+def run_pool() -> int:
+    """Be a cluster until SIGTERM or Ctrl-C; return the exit status. What dies takes its children along."""
+    os.register_at_fork(after_in_child=die_with_parent)
+    return dispatch.run_pool(make_pool(), each_second=Keeper().each_second)

@@ -1,0 +1,50 @@
+"""What the commands that run servers and workers check before they start anything."""
+
+from __future__ import annotations
+
+import argparse
+import ipaddress
+import socket
+
+import django.db
+from django.core.management.base import CommandError
+from django.db import connection, connections
+from django.db.migrations.executor import MigrationExecutor
+
+from runs.driver.identity import ProcessIdentity
+
+
+def check_platform() -> None:
+    """Raise CommandError where processes cannot watch each other."""
+    if not ProcessIdentity.current().boot_id:
+        raise CommandError("Drivers watch each other through /proc. Use Linux, WSL or a container.")
+
+
+def check_migrations() -> None:
+    """Raise CommandError when the database cannot be used as it is. Leaves no connection open."""
+    try:
+        executor = MigrationExecutor(connection)
+        missing = len(executor.migration_plan(executor.loader.graph.leaf_nodes()))
+    except django.db.Error as error:
+        raise CommandError(f"The database cannot be used: {error}") from error
+    finally:
+        connections.close_all()
+    if missing:
+        raise CommandError(f"The database lacks {missing} migrations. Run `manage.py migrate` first.")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether everything that the host name stands for is this machine only. False for an unknown name."""
+    try:
+        addresses = {str(info[4][0]) for info in socket.getaddrinfo(host or "0.0.0.0", None)}  # noqa: S104
+    except OSError:
+        return False
+    return all(ipaddress.ip_address(address).is_loopback for address in addresses)
+
+
+def at_least_one(text: str) -> int:
+    """The argparse type of a number of workers."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("give at least 1")
+    return number
