@@ -8,7 +8,8 @@ resolves conflicts of the key. It applies to the root and to every open item of 
 from __future__ import annotations
 
 from runs.engine.events import JsonObject, StateEdited
-from runs.engine.state import ABSENT, Ledger, Scope
+from runs.engine.ledger import ABSENT, Ledger
+from runs.engine.state import Scope
 from runs.engine.turn import Turn
 
 

@@ -19,8 +19,9 @@ from dataclasses import dataclass, field
 
 from graphs.plan import Plan, Reducer, ReducerError
 from runs.engine.events import Failure, Json, JsonObject
+from runs.engine.ledger import ABSENT, Ledger, Write
 from runs.engine.masks import Mask, bits
-from runs.engine.state import ABSENT, Branch, Ledger, Scope, Write
+from runs.engine.state import Branch, Scope
 
 Overlay = dict[str, tuple[Json, int]]
 

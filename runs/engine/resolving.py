@@ -22,9 +22,10 @@ from runs.engine.events import (
     StepFailed,
     StepId,
 )
+from runs.engine.ledger import ABSENT
 from runs.engine.merging import reduce_update
 from runs.engine.positions import LIMIT_EXCEEDED
-from runs.engine.state import ABSENT, Branch, RunState, Status
+from runs.engine.state import Branch, RunState, Status
 from runs.engine.views import View, final_view, view_of
 
 Check = Callable[[Mapping[str, Json]], Failure | None]

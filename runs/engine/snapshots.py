@@ -9,22 +9,11 @@ from __future__ import annotations
 from graphs.plan import Plan
 from runs.engine.codec import failure_from_data, failure_to_data
 from runs.engine.events import JsonObject
+from runs.engine.ledger import ABSENT, Ledger, Write
 from runs.engine.maps import open_scope
 from runs.engine.masks import MaskCodec, bits, mask_from_data
 from runs.engine.merging import merge_ended
-from runs.engine.state import (
-    ABSENT,
-    LIVE,
-    Branch,
-    Cause,
-    Frozen,
-    Ledger,
-    OpenMap,
-    RunState,
-    Scope,
-    Status,
-    Write,
-)
+from runs.engine.state import LIVE, Branch, Cause, Frozen, OpenMap, RunState, Scope, Status
 
 FORMAT = 1
 

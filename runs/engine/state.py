@@ -11,10 +11,6 @@ A *branch* is one position of the run. It moves through the nodes of its scope a
 A *scope* is the root or one item of a map. What a branch sees is three layers: its own `overlay` (writes that not every
 branch of the scope has seen), the scope's `base`, and for an item the `outer` values, the view of the map's branch when
 the map opened, shared by all items.
-
-A *write* is one step's update while its scope has several branches. The writes of a scope are numbered in the order in
-which they came in; a `mask` is a set of such numbers: the causal past of a branch or of a write. The numbers depend on
-timing and are never visible; what is visible follows keys (see `keys`).
 """
 
 from __future__ import annotations
@@ -28,19 +24,8 @@ from runs.engine import ids
 from runs.engine.decisions import MapItem
 from runs.engine.events import Failure, Json, JsonObject, StepId
 from runs.engine.keys import Key
+from runs.engine.ledger import ABSENT, Ledger
 from runs.engine.masks import Mask
-
-
-class _Absent:
-    """The value of a key that was deleted."""
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        return "ABSENT"
-
-
-ABSENT: Final = _Absent()
 
 RunStatus = Literal["running", "completed", "failed", "cancelled"]
 
@@ -163,44 +148,6 @@ class OpenMap:
         """Items that are not over: neither finished nor stuck."""
         self.failed = 0
         """Items in which nothing can go on."""
-
-
-class Write:
-    """One step's update. `sets` replace what the writer saw; `updates` go through the key's reducer."""
-
-    __slots__ = ("key", "node", "past", "sets", "updates")
-
-    def __init__(
-        self, *, key: Key, node: int, past: Mask, updates: dict[str, tuple[Json, ...]], sets: JsonObject
-    ) -> None:
-        self.key = key
-        self.node = node
-        self.past = past
-        """The writer's mask, itself included; 0 if it sets nothing, since nobody asks then."""
-        self.updates = updates
-        self.sets = sets
-
-
-class Ledger:
-    """The writes of a scope that not all its branches have seen."""
-
-    __slots__ = ("foreseen", "setters", "updaters", "writes")
-
-    def __init__(self) -> None:
-        self.writes: list[Write] = []
-        self.updaters: dict[str, Mask] = {}
-        self.setters: dict[str, Mask] = {}
-        self.foreseen: set[str] = set()
-        """Keys whose conflict was announced."""
-
-    def append(self, write: Write) -> int:
-        number = len(self.writes)
-        self.writes.append(write)
-        for key in write.updates:
-            self.updaters[key] = self.updaters.get(key, 0) | 1 << number
-        for key in write.sets:
-            self.setters[key] = self.setters.get(key, 0) | 1 << number
-        return number
 
 
 class Scope:

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 
 from graphs.plan import Plan
 from runs.engine.events import Json, JsonObject, StepId
-from runs.engine.state import ABSENT, Branch, RunState, Scope
+from runs.engine.ledger import ABSENT
+from runs.engine.state import Branch, RunState, Scope
 
 NO_OVERLAY: Mapping[str, tuple[Json, int]] = {}
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from runs.engine.events import ConflictForeseen, Json, StepCompleted
+from runs.engine.ledger import ABSENT
 from runs.engine.masks import bits
 from runs.engine.merging import write
-from runs.engine.state import ABSENT, Branch
+from runs.engine.state import Branch
 from runs.engine.turn import Turn
 
 
