@@ -17,6 +17,7 @@ from runs.engine.events import (
     Event,
     Failure,
     MapClosed,
+    MapFailed,
     StepCancelled,
     StepCompleted,
     StepFailed,
@@ -52,8 +53,12 @@ class Projection:
         after_seq: int,
         at: datetime,
         took_ms: float | None = None,
+        actor: str | None = None,
     ) -> Recorded:
-        """Number `events` from `after_seq + 1`. Steps that `decisions` start are scheduled by the first event."""
+        """Number `events` from `after_seq + 1`. Steps that `decisions` start are scheduled by the first event.
+
+        `took_ms` is how long the tool ran, `actor` whoever caused the first event.
+        """
         starts = [decision for decision in decisions if isinstance(decision, StartStep)]
         rows: list[EventRow] = []
         changed: dict[StepId, StepRow] = {}
@@ -68,6 +73,8 @@ class Projection:
             if seq == after_seq + 1:
                 if took_ms is not None:
                     data["took_ms"] = took_ms
+                if actor is not None:
+                    data["actor"] = actor
                 if starts:
                     data["scheduled"] = [[start.step.hex(), start.node, start.path] for start in starts]
             rows.append(EventRow(seq, type(event).__name__, codec.VERSION, at, strict_json.dumps(data)))
@@ -103,6 +110,8 @@ class Projection:
                 return row
             case BranchFrozen():
                 return self._freeze(event, seq, at)
+            case MapFailed():
+                return self._finish(event.step, Step.Status.FAILED, seq, at, error=event.error)
             case StepCancelled():
                 return self._finish(event.step, Step.Status.CANCELLED, seq, at)
             case StepRescheduled():

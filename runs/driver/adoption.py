@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from graphs.errors import GraphsError
 from graphs.models import GraphVersion
@@ -13,6 +14,7 @@ from graphs.plans import plan_of
 from runs.driver.execution import Execution
 from runs.driver.services import Services
 from runs.driver.snapshots import SnapshotPolicy
+from runs.engine import RunState
 from runs.errors import JournalDamaged
 from runs.models import Run
 from runs.projection import Projection
@@ -23,6 +25,7 @@ from tools import strict_json
 
 logger = logging.getLogger(__name__)
 
+KNOWN_VERSIONS = 256
 LONG_JOURNAL = 2_000
 """Folding more entries than this would hold up the other runs of the loop for too long."""
 
@@ -38,7 +41,7 @@ async def adopt(run: ClaimedRun, store: Store, services: Services) -> Execution 
     rows = store.events(run.id, after=after)
     since_bytes = sum(len(row.data) for row in rows)
     try:
-        plan = await asyncio.to_thread(plan_by_id, run.version_id)
+        plan = await asyncio.to_thread(_plan_of, run.version_id)
         state = await _fold(plan, rows, store.snapshot(run.id, after) if snapshots else None)
     except (JournalDamaged, GraphsError) as error:
         logger.exception("Run %s cannot be driven.", run.uuid)
@@ -56,6 +59,12 @@ async def adopt(run: ClaimedRun, store: Store, services: Services) -> Execution 
         ),
         services=services,
     )
+
+
+@lru_cache(maxsize=KNOWN_VERSIONS)
+def _plan_of(version_id: int) -> Plan:
+    """The plan of a version by its primary key alone: what is published never changes, so no row need be read."""
+    return plan_of(GraphVersion.objects.select_related("graph").get(pk=version_id))
 
 
 async def _fold(plan: Plan, rows: list[EventRow], snapshot: str | None) -> RunState:

@@ -103,11 +103,14 @@ class Committer:
     # ---- the committer thread
 
     def _work(self) -> None:
-        store = self._open_store()
-        while (batch := self._batches.get()) is not None:
-            lost = self._commit_until_taken(store, [write for _, write in batch])
-            self._loop.call_soon_threadsafe(self._thread_done, batch, lost)
-        store.close()
+        try:
+            store = self._open_store()
+            while (batch := self._batches.get()) is not None:
+                lost = self._commit_until_taken(store, [write for _, write in batch])
+                self._loop.call_soon_threadsafe(self._thread_done, batch, lost)
+            store.close()
+        except Exception as error:  # a bug: it belongs to the loop, whose exception handler ends the driver
+            self._loop.call_soon_threadsafe(_raise, error)
 
     def _commit_until_taken(self, store: Store, writes: Sequence[RunWrite]) -> set[int]:
         pause_s = FIRST_RETRY_S
@@ -122,6 +125,10 @@ class Committer:
                 time.sleep(pause_s)
                 pause_s = min(pause_s * 2, LAST_RETRY_S)
         return {write.run_id for write in writes}
+
+
+def _raise(error: Exception) -> None:
+    raise error
 
 
 def _arrived(store: Store, writes: Sequence[RunWrite], run_id: int) -> bool:

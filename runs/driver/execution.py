@@ -11,23 +11,26 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 
 from graphs.plan import Plan
-from runs.driver.calls import Caller
-from runs.driver.committer import Committer
+from graphs.spec import MapRoute
 from runs.driver.invoke import Call, Finished
-from runs.driver.results import crashed, settle
+from runs.driver.logs import cut
+from runs.driver.results import Settler
+from runs.driver.services import Services
 from runs.driver.snapshots import SnapshotPolicy
 from runs.driver.throttle import Throttle
 from runs.engine import RunState, advance, collect, dump_state, in_flight
 from runs.engine.decisions import CancelStep, CollectItem, Decision, StartStep
 from runs.engine.events import (
+    Event,
     Outcome,
     RunCancelled,
+    RunFailed,
     RunTimedOut,
     StepCompleted,
     StepFailed,
@@ -36,12 +39,14 @@ from runs.engine.events import (
 )
 from runs.models import Run
 from runs.projection import Projection
-from runs.store import ClaimedRun, Head, RunWrite
+from runs.store import ClaimedRun, Head, RunWrite, takeover
 from runs.store.base import Mail
 from runs.store.writes import ChunkRow, ErrorRow, EventRow
 from tools import strict_json
 
 logger = logging.getLogger(__name__)
+
+MAX_ERROR_BYTES = 2_000
 
 
 @dataclass(slots=True)
@@ -70,15 +75,17 @@ class Execution:
         self._state = state
         self._projection = projection
         self._snapshots = snapshots
+        self._settler = Settler(plan)
         self._services = services
         self._loop = asyncio.get_running_loop()
-        self._throttle = Throttle(max_parallel=plan.limits.max_parallel, max_items=plan.max_items)
+        self._throttle = Throttle(max_parallel=plan.limits.max_parallel, max_items=self._max_items)
         self._calls: dict[StepId, Call] = {}
         self._chunks: dict[StepId, int] = {}
         self._seq = run.seq
         self._pending: Pending | None = None
         self._committing: Pending | None = None
         self._timeout: asyncio.TimerHandle | None = None
+        self._received: set[int] = set()
         self._draining = False
         self._over = False
         self._suspects: set[StepId] = set()
@@ -86,30 +93,45 @@ class Execution:
 
     # ---- what the driver tells it
 
-    def begin(self) -> None:
-        """Go on where the journal ends. Steps whose worker died are journaled as their next attempt first."""
-        starts = in_flight(self._state)
+    def begin(self, mail: Iterable[Mail]) -> None:
+        """Go on where the journal ends, after taking in `mail`, which may end steps that are in flight.
+
+        Steps whose worker died are journaled as their next attempt first.
+        """
+        for letter in mail:
+            self.receive(letter)
+        if self._state.status != "running":
+            return
+        for decision in in_flight(self._state):
+            match decision:
+                case StartStep(step=step, attempt=attempt) if self.run.quarantined:
+                    self._suspects.add(step)
+                    self._apply(StepRescheduled(step=step, attempt=attempt + 1, reason="its worker died"))
+                case StartStep():
+                    self._throttle.add(decision)
+                case CollectItem():
+                    self._apply(collect(self._plan, self._state, decision))
+        self._admit(())
         if self.run.quarantined:
-            self._suspects = {start.step for start in starts}
-            for start in starts:
-                self._apply(StepRescheduled(step=start.step, attempt=start.attempt + 1, reason="its worker died"))
             self._leave_quarantine_when_cleared()
-        else:
-            self._admit(starts)
         limit_s = self._plan.limits.timeout_s
         if limit_s is not None:
             ran_s = (datetime.now(UTC) - self.run.started_at).total_seconds()
             self._timeout = self._loop.call_later(limit_s - ran_s, self._apply, RunTimedOut(limit_s=limit_s))
 
     def receive(self, mail: Mail) -> None:
-        """Take in a message to the run."""
+        """Take in a message to the run, once, however often it is delivered before it is committed as read."""
+        if self._over or mail.id in self._received:
+            return
+        self._received.add(mail.id)
         payload = json.loads(mail.payload)
         match mail.kind:
             case "cancel":
-                self._apply(RunCancelled(reason=payload["reason"], actor=mail.actor), mail=mail)
-            case "step-crashed":
+                self._apply(RunCancelled(reason=payload["reason"]), mail=mail)
+            case takeover.CRASHED:
                 step = bytes.fromhex(payload["step"])
-                self._apply(crashed(self._plan, self._state, step, payload["crashes"]), mail=mail)
+                attempt = self._projection.row(step).attempt
+                self._apply(self._settler.crash(self._state, step, attempt, payload["message"]), mail=mail)
             case _:
                 raise ValueError(f"Mail {mail.id} is of the unknown kind {mail.kind!r}.")
 
@@ -127,6 +149,10 @@ class Execution:
             self._apply(StepRescheduled(step=step, attempt=attempt, reason="its worker was stopped"))
         self._calls.clear()
         self._let_go_when_idle()
+
+    def abandon(self) -> None:
+        """The driver is lost: stop calls and write nothing more."""
+        self._end()
 
     # ---- what the committer tells it
 
@@ -179,6 +205,10 @@ class Execution:
 
     # ---- the circle
 
+    def _max_items(self, node: str) -> int | None:
+        route = self._plan.node(node).spec.next
+        return route.max_parallel if isinstance(route, MapRoute) else None
+
     def _admit(self, starts: Iterable[StartStep]) -> None:
         for start in starts:
             self._throttle.add(start)
@@ -186,10 +216,12 @@ class Execution:
             return
         for start in self._throttle.admit():
             call = self._calls[start.step] = Call(partial(self._finished, start))
-            self._services.caller.start(call, self, start)
+            self._services.caller.start(
+                call, start, run_id=str(self.run.uuid), plan=self._plan, state=self._state, listener=self
+            )
 
     def _finished(self, start: StartStep, finished: Finished) -> None:
-        outcome = settle(self._plan, self._state, start, finished)
+        outcome = self._settler.settle(self._state, start, finished)
         del self._calls[start.step]
         self._throttle.release(start.step)
         self._apply(outcome, finished=finished)
@@ -208,6 +240,7 @@ class Execution:
                 after_seq=self._seq,
                 at=write.at,
                 took_ms=None if finished is None else finished.took_ms,
+                actor=None if mail is None else mail.actor,
             )
             self._add_events(write, recorded.events)
             write.steps.update((row.step, row) for row in recorded.steps)
@@ -215,7 +248,7 @@ class Execution:
                 self._close_step(outcome, finished, write)
             self._act(transition.decisions, pending)
         if self._state.status != "running":
-            write.head = self._final_head(write.at)
+            write.head = self._final_head(transition.events, write.at)
         self._commit_soon()
 
     def _act(self, decisions: Iterable[Decision], pending: Pending) -> None:
@@ -284,8 +317,9 @@ class Execution:
             write.head = Head(status=Run.Status.RUNNING, wake_at=datetime.now(UTC), quarantined=still_suspect)
         self._commit_soon()
 
-    def _final_head(self, at: datetime) -> Head:
-        return Head(status=self._state.status, error=reason_of(self._state), finished_at=at)
+    def _final_head(self, events: Iterable[Event], at: datetime) -> Head:
+        reasons = [_sentence(event) for event in events if isinstance(event, RunFailed)]
+        return Head(status=self._state.status, error="".join(reasons), finished_at=at)
 
     def _end(self) -> None:
         self._over = True
@@ -295,3 +329,10 @@ class Execution:
             call.give_up()
         self._calls.clear()
         self._services.on_over(self)
+
+
+def _sentence(event: RunFailed) -> str:
+    """Why a run failed, for lists: its first error, and how many more there are."""
+    _, node, failure = event.errors[0]
+    more = f" And {len(event.errors) - 1} more." if len(event.errors) > 1 else ""
+    return cut(f"{node}: {failure.type}: {failure.message}", MAX_ERROR_BYTES) + more

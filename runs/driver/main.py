@@ -124,9 +124,7 @@ class Driver:
         if room <= 0:
             return
         now = datetime.now(UTC)
-        claimed = self._store.claim(
-            driver_id=self._row.pk, limit=room, now=now, quarantine=self._row.quarantine
-        )
+        claimed = self._store.claim(driver_id=self._row.pk, limit=room, now=now, quarantine=self._row.quarantine)
         for run in claimed:
             self._adopting += 1
             asyncio.get_running_loop().create_task(self._adopt(run))
@@ -138,11 +136,9 @@ class Driver:
             self._adopting -= 1
         if execution is not None:
             self._held[run.id] = execution
-            execution.begin()
+            execution.begin(self._store.unread_mail([run.id]))
             if self._stopping.is_set():
                 execution.drain()
-            else:
-                self._attention.set()  # mail may have been waiting for it
 
     def _deliver_mail(self) -> None:
         if self._held:
@@ -184,7 +180,7 @@ class Driver:
         self._begin_stop()
 
     async def _drain(self) -> None:
-        registration.mark_draining(self._row)
+        await asyncio.to_thread(registration.mark_draining, self._row)
         for execution in list(self._held.values()):
             execution.drain()
         if not await self._all_let_go(settings.WORKFLOW.stop_grace_s):
