@@ -56,7 +56,7 @@ def nested(depth, opening="[", closing="]"):
         (nested(65), "json-too-deep", "/0" * 64),
         ('{"k": ' * 65 + "1" + "}" * 65, "json-too-deep", "/k" * 64),
         (nested(5_000), "json-too-deep", "/0" * 64),
-        ('[1, {"a": 1, "b": [2, 3, ' + nested(4_500) + "]}]", "json-too-deep", "/1/b/2" + "/0" * 61),
+        ('[1, {"a": [0, [1], {}], "b": [2, "}", ' + nested(4_500) + "]}]", "json-too-deep", "/1/b/2" + "/0" * 61),
         ('{"' + r"\"}" + '": ' + nested(4_000) + "}", "json-too-deep", '/"}' + "/0" * 63),
         ("", "json-syntax", ""),
         ("[1,]", "json-syntax", ""),
