@@ -1,8 +1,9 @@
 import { BaseEdge, type Edge, EdgeLabelRenderer, type EdgeProps } from "@xyflow/react";
 import { memo } from "react";
-import { arrowAt, type EdgeRoute, pathThrough } from "./path";
 import { useEdgeLive } from "./live";
 import type { DrawnEdge } from "./model";
+import { arrowAt, type EdgeRoute, pathThrough } from "./path";
+import { useReadable } from "./zoom";
 
 export type RoutedEdgeType = Edge<{ drawn: DrawnEdge; route: EdgeRoute }, "routed">;
 
@@ -10,7 +11,7 @@ export type RoutedEdgeType = Edge<{ drawn: DrawnEdge; route: EdgeRoute }, "route
 export const RoutedEdge = memo(function RoutedEdge({ id, data }: EdgeProps<RoutedEdgeType>) {
   const { drawn, route } = data as NonNullable<typeof data>;
   const live = useEdgeLive(drawn);
-  const { label } = route;
+  const label = useReadable() ? route.label : null;
   return (
     <g className="edge" data-kind={drawn.kind} data-live={live}>
       <BaseEdge id={id} path={pathThrough(route.points)} interactionWidth={0} />

@@ -1,13 +1,11 @@
-import { Handle, type Node, type NodeProps, Position, useStore } from "@xyflow/react";
+import { Handle, type Node, type NodeProps, Position } from "@xyflow/react";
 import { memo } from "react";
 import { Icon } from "../ui/Icon";
 import { type NodeLive, useNodeLive } from "./live";
 import type { DrawnNode } from "./model";
+import { useReadable } from "./zoom";
 
 export type StepNodeType = Node<{ drawn: DrawnNode }, "step">;
-
-/** Below this zoom words are too small to read: a node is a block of its status colour. */
-const READABLE_ZOOM = 0.4;
 
 const SPLIT_ICONS = { choice: "choice", fork: "fork", map: "map", dynamic: "dynamic" };
 
@@ -68,7 +66,7 @@ function Words({ drawn, live }: { drawn: DrawnNode; live: NodeLive }) {
 
 export const StepNode = memo(function StepNode({ id, data: { drawn }, selected }: NodeProps<StepNodeType>) {
   const live = useNodeLive(id);
-  const readable = useStore((store) => store.transform[2] >= READABLE_ZOOM);
+  const readable = useReadable();
   return (
     <div
       className="node"

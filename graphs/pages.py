@@ -1,0 +1,88 @@
+"""The pages of graphs: the list, and one version with its drawing and the form that starts a run of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+from django.db.models import OuterRef, Subquery
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, render
+from django.views.decorators.http import require_GET
+
+from accounts.actor import Actor
+from accounts.models import Role
+from accounts.pages import page_actor
+from accounts.permissions import has_role
+from graphs.errors import DefinitionInvalid
+from graphs.forms import StateForm
+from graphs.initial_state import state_keys
+from graphs.models import Graph, GraphVersion
+from graphs.outline import outline_of
+from graphs.plans import spec_of
+from graphs.selectors import graphs_of, newest_published
+from graphs.services import export_definition, lint_version
+
+
+@require_GET
+@page_actor()
+def graph_list(request: HttpRequest, actor: Actor) -> HttpResponse:
+    """All graphs, the newest first, each with its newest version."""
+    newest = GraphVersion.objects.filter(graph=OuterRef("pk")).order_by("-number")
+    graphs = graphs_of(actor.organization).annotate(
+        number=Subquery(newest.values("number")[:1]), status=Subquery(newest.values("status")[:1])
+    )
+    return render(request, "graphs/list.html", {"actor": actor, "graphs": graphs})
+
+
+@require_GET
+@page_actor()
+def graph_page(request: HttpRequest, actor: Actor, uuid: UUID) -> HttpResponse:
+    """One graph: the version asked for with `?version=`, else the one that runs, else the newest draft."""
+    graph = get_object_or_404(graphs_of(actor.organization), uuid=uuid)
+    version = _shown_version(graph, request.GET.get("version", ""))
+    return render_graph(request, actor, version)
+
+
+def render_graph(
+    request: HttpRequest, actor: Actor, version: GraphVersion, *, form: StateForm | None = None, status: int = 200
+) -> HttpResponse:
+    """The page of a graph, with a form that was refused if there is one."""
+    running = newest_published(version.graph)
+    may_start = has_role(actor, Role.OPERATOR) and version == running
+    context = {
+        "actor": actor,
+        "graph": version.graph,
+        "version": version,
+        "versions": version.graph.versions.all(),
+        **_drawn(version),
+        "problems": lint_version(version),
+        "form": (form or start_form(version)) if may_start else None,
+    }
+    return render(request, "graphs/detail.html", context, status=status)
+
+
+def _drawn(version: GraphVersion) -> dict[str, Any]:
+    """The definition and its outline. A draft that breaks the grammar has no outline, and may have no definition."""
+    try:
+        definition = export_definition(version)
+    except DefinitionInvalid:
+        return {"definition": None, "outline": []}
+    try:
+        return {"definition": definition, "outline": outline_of(spec_of(version))}
+    except DefinitionInvalid:
+        return {"definition": definition, "outline": []}
+
+
+def start_form(version: GraphVersion, data: Mapping[str, Any] | None = None) -> StateForm:
+    return StateForm(state_keys(version), data)
+
+
+def _shown_version(graph: Graph, number: str) -> GraphVersion:
+    if number:
+        return get_object_or_404(graph.versions, number=int(number) if number.isdecimal() else None)
+    version = newest_published(graph) or graph.versions.first()
+    if version is None:
+        raise Http404("This graph has no version.")
+    return version
