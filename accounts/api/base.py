@@ -75,7 +75,11 @@ class OldestFirst(NewestFirst):
 
 
 class ActorViewSet(GenericViewSet[Any]):
-    """A viewset that knows who acts. `roles` names the role that each action needs; none is left out."""
+    """A viewset that knows who acts. `roles` names the role that each action needs; none is left out.
+
+    `queryset` stays empty and says only which model this is; rows come from `get_queryset`, which starts from the
+    organization.
+    """
 
     roles: ClassVar[Mapping[str, Role]]
     pagination_class = NewestFirst

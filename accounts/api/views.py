@@ -28,6 +28,7 @@ class OrganizationViewSet(ListModelMixin, ActorViewSet):
     """The organizations that the caller can act in. Others are chosen with the header `X-Organization: slug`."""
 
     roles = {"list": Role.VIEWER, "create": Role.ADMIN}
+    queryset = Organization.objects.none()
     serializer_class = OrganizationSerializer
 
     def get_queryset(self) -> QuerySet[Organization]:
@@ -45,6 +46,7 @@ class MemberViewSet(ListModelMixin, ActorViewSet):
     """The members of the organization."""
 
     roles = {"list": Role.ADMIN, "create": Role.ADMIN, "destroy": Role.ADMIN}
+    queryset = Membership.objects.none()
     serializer_class = MemberSerializer
     lookup_field = "user__username"
     lookup_url_kwarg = "username"
@@ -70,6 +72,7 @@ class ApiKeyViewSet(ListModelMixin, ActorViewSet):
     """The API keys of the organization, revoked ones too."""
 
     roles = {"list": Role.ADMIN, "create": Role.ADMIN, "destroy": Role.ADMIN}
+    queryset = ApiKey.objects.none()
     serializer_class = ApiKeySerializer
 
     def get_queryset(self) -> QuerySet[ApiKey]:

@@ -1,0 +1,95 @@
+"""Who may do what: every operation of the URL map, for nobody, for each role, and for a stranger."""
+
+from collections.abc import Callable, Mapping
+from uuid import uuid4
+
+import pytest
+from django.contrib.auth.models import User
+from django.db.models import Model
+from rest_framework.test import APIClient
+
+from accounts import services
+from accounts.actor import Actor
+from accounts.models import ApiKey, Membership, Organization, Role
+from tests.conftest import member
+from tests.integration.api.url_map import Operation, operations
+
+ClientOf = Callable[[User], APIClient]
+Arguments = Mapping[type[Model] | None, dict[str, object]]
+
+ALL = operations()
+ON_AN_OBJECT = [operation for operation in ALL if operation.names and operation.view.queryset is not None]
+ROLES = list(Role)
+
+
+@pytest.fixture
+def arguments(actor: Actor, viewer: User) -> Arguments:
+    """For each kind of object, the part of the path that names one of the organization's."""
+    key, _ = services.issue_api_key(name="ci", role=Role.VIEWER, actor=actor)
+    return {
+        None: {"name": "extract_functions"},
+        Organization: {},
+        Membership: {"username": viewer.username},
+        ApiKey: {"uuid": key.uuid},
+    }
+
+
+def call(client: APIClient, operation: Operation, arguments: Arguments) -> int:
+    model = operation.view.queryset.model if operation.view.queryset is not None else None
+    answer = getattr(client, operation.method)(operation.path(arguments[model]), {} if operation.writes else None)
+    assert answer.status_code < 500
+    return answer.status_code
+
+
+def test_the_map_has_what_the_tests_below_walk() -> None:
+    assert len(ALL) > 30
+    assert {"POST /graph/create", "POST /graph/run", "GET /graph/state/{run_id}"} <= {str(each) for each in ALL}
+
+
+@pytest.mark.parametrize("operation", ALL, ids=str)
+def test_every_operation_says_which_role_it_needs(operation: Operation) -> None:
+    assert operation.role in ROLES
+    assert operation.role != Role.VIEWER or not operation.writes or operation.action == "lint"
+
+
+@pytest.mark.parametrize("operation", ALL, ids=str)
+def test_nobody_gets_in(operation: Operation, arguments: Arguments) -> None:
+    assert call(APIClient(), operation, arguments) == 401
+
+
+@pytest.mark.parametrize("operation", ALL, ids=str)
+def test_a_role_opens_what_it_includes_and_nothing_else(
+    operation: Operation, organization: Organization, arguments: Arguments, client_of: ClientOf
+) -> None:
+    for role in ROLES:  # the lowest first, since a role that is enough may delete the object
+        status = call(client_of(member(organization, f"some {role}", role)), operation, arguments)
+        if ROLES.index(role) < ROLES.index(operation.role):
+            assert status == 403
+        else:
+            assert status not in (401, 403, 404, 405)
+            break
+
+
+@pytest.mark.parametrize("operation", ON_AN_OBJECT, ids=str)
+def test_for_a_stranger_the_object_is_not_there(
+    operation: Operation, arguments: Arguments, stranger: User, client_of: ClientOf
+) -> None:
+    assert call(client_of(stranger), operation, arguments) == 404
+
+
+@pytest.mark.parametrize("operation", [each for each in ALL if not each.writes and not each.names], ids=str)
+def test_a_strangers_lists_show_nothing_of_ours(
+    operation: Operation, arguments: Arguments, stranger: User, client_of: ClientOf
+) -> None:
+    text = client_of(stranger).get(operation.route).content.decode()
+    ours = {str(value) for parts in arguments.values() for name, value in parts.items() if name != "name"}
+    assert not [value for value in ours if f'"{value}"' in text]
+
+
+@pytest.mark.parametrize("operation", ON_AN_OBJECT, ids=str)
+def test_what_does_not_exist_is_not_there(operation: Operation, api_client: APIClient) -> None:
+    unknown = {"number": 10**12, "username": "nobody", "name": "nothing"}
+    parts = {name: unknown.get(name, uuid4()) for name in operation.names}
+    answer = getattr(api_client, operation.method)(operation.path(parts), {} if operation.writes else None)
+    assert answer.status_code == 404
+    assert answer.json()["error"]["code"] == "not-found"
