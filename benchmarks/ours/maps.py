@@ -1,0 +1,17 @@
+"""Maps: one branch an item, and a join."""
+
+from __future__ import annotations
+
+from benchmarks import definitions
+from benchmarks.ours.driving import driver, must_be_completed, publish, start, watched_stores
+
+
+def fan_out(*, items: int, tool: str, inputs: dict[str, object]) -> dict[str, float]:
+    """Milliseconds from the claim until the join is on disk."""
+    with watched_stores() as times, driver():
+        version = publish(definitions.fan_out(tool, inputs))
+        times.seconds_until_over([start(version, {"items": list(range(10))})])
+        run = start(version, {"items": list(range(items))})
+        took_s = times.seconds_until_over([run])
+    must_be_completed(run)
+    return {"took_ms": took_s * 1000}
