@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from django.http import HttpRequest, HttpResponse
+from django.conf import settings
+from django.core.exceptions import RequestDataTooBig
+from django.http import HttpRequest, HttpResponse, JsonResponse
+
+from workflowsite.errors import error_body
 
 Next = Callable[[HttpRequest], HttpResponse]
 
@@ -39,7 +43,11 @@ def measure_chunked_bodies(get_response: Next) -> Next:
 
     def middleware(request: HttpRequest) -> HttpResponse:
         if not request.META.get("CONTENT_LENGTH") and "Transfer-Encoding" in request.headers:
-            request.META["CONTENT_LENGTH"] = str(len(request.body))
+            try:
+                request.META["CONTENT_LENGTH"] = str(len(request.body))
+            except RequestDataTooBig:
+                message = f"The body has more than {settings.WORKFLOW.max_request_bytes:,} bytes."
+                return JsonResponse(error_body("json-too-large", message), status=413)
         return get_response(request)
 
     return middleware

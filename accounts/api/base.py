@@ -8,7 +8,7 @@ from typing import Any, ClassVar, cast
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.exceptions import NotFound
-from rest_framework.pagination import Cursor, CursorPagination
+from rest_framework.pagination import BasePagination, Cursor, CursorPagination
 from rest_framework.request import Request
 from rest_framework.viewsets import GenericViewSet
 
@@ -82,7 +82,7 @@ class ActorViewSet(GenericViewSet[Any]):
     """
 
     roles: ClassVar[Mapping[str, Role]]
-    pagination_class = NewestFirst
+    pagination_class: type[BasePagination] | None = NewestFirst
     permission_classes = [HasRole]
     lookup_field = "uuid"
     lookup_value_converter = "uuid"
