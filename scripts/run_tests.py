@@ -18,6 +18,7 @@ from pathlib import Path
 import psycopg
 
 ROOT = Path(__file__).resolve().parent.parent
+SQLITE = f"sqlite:///{ROOT / 'var' / 'workflow.sqlite3'}"
 NEEDED_PERCENT = 90
 NOTHING_COLLECTED = 5
 CLOSING_LINE = re.compile(r"^=+ .* in [\d.]+s.* =+$")
@@ -29,7 +30,7 @@ def main() -> int:
     coverage("erase")
     postgres = find_postgres()
     notes = []
-    status, closing = run_pytest([], database=None)
+    status, closing = run_pytest([], database=SQLITE)
     if postgres:
         only = ["tests/integration", "tests/durability"]
         status_there, closing_there = run_pytest(only, database=postgres)
@@ -46,10 +47,9 @@ def main() -> int:
     return status or (0 if covered else 1)
 
 
-def run_pytest(arguments: list[str], *, database: str | None) -> tuple[int, str]:
+def run_pytest(arguments: list[str], *, database: str) -> tuple[int, str]:
     """Run pytest under coverage, pass its output on, and return its status and its closing line."""
-    print(f"\n--- {'PostgreSQL' if database else 'SQLite'} ---", flush=True)
-    environment = {name: value for name, value in os.environ.items() if name != "DATABASE_URL"}
+    print(f"\n--- {database.partition(':')[0]} ---", flush=True)
     command = [sys.executable, "-m", "coverage", "run", "-m", "pytest", "--no-header", *arguments]
     if sys.stdout.isatty():
         command.append("--color=yes")
@@ -57,7 +57,7 @@ def run_pytest(arguments: list[str], *, database: str | None) -> tuple[int, str]
     with subprocess.Popen(
         command,
         cwd=ROOT,
-        env={**environment, **({"DATABASE_URL": database} if database else {})},
+        env={**os.environ, "DATABASE_URL": database},
         stdout=subprocess.PIPE,
         text=True,
     ) as process:

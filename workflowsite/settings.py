@@ -8,6 +8,7 @@ import warnings
 from pathlib import Path
 
 import dj_database_url
+from dotenv import load_dotenv
 
 from workflowsite.environment import read_environment
 
@@ -15,6 +16,7 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 VAR_DIR = BASE_DIR / "var"
 VAR_DIR.mkdir(exist_ok=True)
 
+load_dotenv(BASE_DIR / ".env")  # what is set already wins
 ENVIRONMENT, WORKFLOW = read_environment()
 
 DEBUG = ENVIRONMENT.debug
