@@ -51,7 +51,7 @@ class ToolInputError(ToolsError):
 
 
 class ToolResultError(ToolsError):
-    """What a tool returned is neither an object of state keys nor a `Command` nor None."""
+    """A `Command` that a tool returned has parts of the wrong type."""
 
     code = "tool-result-invalid"
 

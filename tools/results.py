@@ -5,7 +5,7 @@ A node that gives `outputs` builds its update from the result with expressions; 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tools.errors import ToolResultError
@@ -33,6 +33,12 @@ class Command:
     goto: str | Send | Sequence[str | Send] = ()
     """Where to go, for a node whose `next` is `dynamic`."""
 
+    @property
+    def targets(self) -> tuple[Send, ...]:
+        """What `goto` says, in its order."""
+        goto = [self.goto] if isinstance(self.goto, str | Send) else self.goto
+        return tuple(Send(target) if isinstance(target, str) else target for target in goto)
+
 
 def check_result(value: object, *, max_bytes: int, max_depth: int) -> Json | Command:
     """Return what a tool returned as plain JSON that nobody else holds, or as a Command of such values.
@@ -40,55 +46,43 @@ def check_result(value: object, *, max_bytes: int, max_depth: int) -> Json | Com
     Raises JsonInvalid for what JSON cannot hold (the limits apply to each part of a Command), ToolResultError for a
     Command with parts of the wrong type.
     """
+
+    def plain(part: object) -> Json:
+        return encode(part, max_bytes=max_bytes, max_depth=max_depth)[1]
+
     if not isinstance(value, Command):
-        return encode(value, max_bytes=max_bytes, max_depth=max_depth)[1]
-
-    def values(part: str, given: object) -> dict[str, Json]:
-        if not isinstance(given, Mapping):
-            raise _wrong(f"Command({part}=…)", given, "an object of state keys")
-        plain: dict[str, Json] = encode(dict(given), max_bytes=max_bytes, max_depth=max_depth)[1]
-        return plain
-
-    def target(given: object) -> Send:
-        match given:
-            case str():
-                return Send(given)
-            case Send(node=str()):
-                return Send(given.node, values("goto=Send", given.update))
-        raise _wrong("Command(goto=…)", given, "node names and Send objects")
-
-    goto = [value.goto] if isinstance(value.goto, str | Send) else value.goto
-    if not isinstance(goto, Sequence):
-        raise _wrong("Command(goto=…)", goto, "node names and Send objects")
+        return plain(value)
     return Command(
-        update=values("update", value.update),
-        set=values("set", value.set),
-        delete=_keys(value.delete),
-        goto=tuple(map(target, goto)),
+        update=plain(_object("update", value.update)),
+        set=plain(_object("set", value.set)),
+        delete=tuple(plain(_names(value.delete))),
+        goto=[Send(plain(node), plain(update)) for node, update in _targets(value)],
     )
 
 
-def as_command(value: Json | Command) -> Command:
-    """Return the update that a checked result stands for, where the node has no `outputs`.
-
-    Raises ToolResultError if the result is JSON but not an object.
-    """
-    match value:
-        case Command():
-            return value
-        case None:
-            return Command()
-        case dict():
-            return Command(update=value)
-    raise _wrong("The tool", value, "an object of state keys, a Command or None, or let the node's outputs make one")
+def _object(part: str, given: object) -> dict[str, Json]:
+    if not isinstance(given, Mapping):
+        raise _wrong(part, given, "an object of state keys")
+    return dict(given)
 
 
-def _keys(given: object) -> tuple[str, ...]:
-    if isinstance(given, str) or not isinstance(given, Sequence) or not all(isinstance(key, str) for key in given):
-        raise _wrong("Command(delete=…)", given, "a list of state keys")
-    return tuple(given)
+def _names(given: object) -> list[str]:
+    if isinstance(given, str) or not isinstance(given, Sequence):
+        raise _wrong("delete", given, "a list of state keys")
+    for name in given:
+        if not isinstance(name, str):
+            raise _wrong("delete", name, "a list of state keys")
+    return list(given)
 
 
-def _wrong(place: str, given: object, wanted: str) -> ToolResultError:
-    verb = "returned" if place == "The tool" else "was given"
-    return ToolResultError(f"{place} {verb} a value of type {type(given).__name__}; give {wanted}.")
+def _targets(command: Command) -> Iterator[tuple[str, dict[str, Json]]]:
+    if not isinstance(command.goto, str | Send | Sequence):
+        raise _wrong("goto", command.goto, "node names and Send objects")
+    for target in command.targets:
+        if not isinstance(target, Send) or not isinstance(target.node, str):
+            raise _wrong("goto", target, "node names and Send objects")
+        yield target.node, _object("goto=Send", target.update)
+
+
+def _wrong(part: str, given: object, wanted: str) -> ToolResultError:
+    return ToolResultError(f"Command({part}=…) was given a value of type {type(given).__name__}; give {wanted}.")

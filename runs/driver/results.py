@@ -26,7 +26,8 @@ class Settler:
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
         self._schema = state_schema(plan.spec.state.schema)
-        self._bound_bytes = settings.WORKFLOW.max_state_bytes
+        self._limits = settings.WORKFLOW
+        self._bound_bytes = self._limits.max_state_bytes
         """No branch's state is larger. Measured where it passes the limit, so before the first update, too."""
 
     def settle(self, state: RunState, start: StartStep, finished: Finished) -> StepCompleted | StepFailed:
@@ -37,7 +38,7 @@ class Settler:
             changed.update(values)
             return self._breach_of_schema(changed)
 
-        result = _returned(finished.value) if finished.error is None else _raised(finished.error)
+        result = self._returned(finished.value) if finished.error is None else _raised(finished.error)
         outcome = resolve(self._plan, state, start.step, start.attempt, result, check=check)
         if isinstance(outcome, StepCompleted) and (failure := self._breach_of_size(state, outcome, changed)):
             return resolve(self._plan, state, start.step, start.attempt, Raised(error=failure))
@@ -48,6 +49,16 @@ class Settler:
         failure = Failure(type="WorkerCrashed", message=message)
         return resolve(self._plan, state, step, attempt, Raised(error=failure))
 
+    def _returned(self, value: object) -> Returned | Raised:
+        limits = self._limits
+        try:
+            checked = check_result(value, max_bytes=limits.max_update_bytes, max_depth=limits.max_json_depth)
+        except ToolsError as error:
+            return _raised(error)
+        if isinstance(checked, Command):
+            return Returned(value=checked.update, replace=checked.set, delete=tuple(checked.delete))
+        return Returned(value=checked)
+
     def _breach_of_schema(self, changed: Mapping[str, Json]) -> Failure | None:
         details = self._schema.check_values(changed.items()) if self._schema else []
         if not details:
@@ -56,7 +67,7 @@ class Settler:
         return Failure(type="StateSchemaError", message=cut(message, MAX_MESSAGE_BYTES), keys=tuple(changed))
 
     def _breach_of_size(self, state: RunState, outcome: StepCompleted, changed: JsonObject) -> Failure | None:
-        limits = settings.WORKFLOW
+        limits = self._limits
         update_bytes = _size(outcome.update) + _size(outcome.replace)
         if update_bytes > limits.max_update_bytes:
             message = f"The update has {update_bytes} bytes; the limit is {limits.max_update_bytes}."
@@ -75,17 +86,6 @@ class Settler:
         return None
 
 
-def _returned(value: object) -> Returned | Raised:
-    limits = settings.WORKFLOW
-    try:
-        checked = check_result(value, max_bytes=limits.max_update_bytes, max_depth=limits.max_json_depth)
-    except ToolsError as error:
-        return _raised(error)
-    if isinstance(checked, Command):
-        return Returned(value=checked.update, replace=checked.set, delete=checked.delete)
-    return Returned(value=checked)
-
-
 def _raised(error: BaseException) -> Raised:
     try:
         message = cut(clean(error), MAX_MESSAGE_BYTES)
@@ -95,5 +95,5 @@ def _raised(error: BaseException) -> Raised:
     return Raised(error=Failure(type=type(error).__name__, message=message), names=names)
 
 
-def _size(value: Json) -> int:
-    return len(strict_json.dumps(value).encode())
+def _size(value: JsonObject) -> int:
+    return len(strict_json.dumps(value).encode()) if value else 0

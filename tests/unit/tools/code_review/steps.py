@@ -4,7 +4,7 @@ from pathlib import Path
 
 from tools import Context, registry
 from tools.calling import bind
-from tools.results import as_command, check_result
+from tools.results import check_result
 
 TURN = ("check_complexity", "detect_issues", "suggest_improvements", "evaluate_quality")
 FIXTURES = Path(__file__).parents[3] / "fixtures" / "code_review"
@@ -14,8 +14,7 @@ def call(name, state, **inputs):
     """Run a tool as a step does, and put its update into the state."""
     tool = registry.get(name)
     arguments = bind(tool, inputs=inputs, state=state, context=Context())
-    result = check_result(tool.function(**arguments), max_bytes=4 * 2**20, max_depth=64)
-    state.update(as_command(result).update)
+    state.update(check_result(tool.function(**arguments), max_bytes=4 * 2**20, max_depth=64))
 
 
 def one_turn(state):
