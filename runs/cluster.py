@@ -115,5 +115,7 @@ class ClusterChild(Child):
 
 def run_pool() -> int:
     """Be a cluster until SIGTERM or Ctrl-C; return the exit status. What dies takes its children along."""
+    import runs.tasks  # noqa: F401 - loaded before the fork, so the workers share its memory
+
     os.register_at_fork(after_in_child=die_with_parent)
     return dispatch.run_pool(make_pool(), each_second=Keeper().each_second)

@@ -97,7 +97,7 @@ def run_pool(pool: Pool, *, each_second: Callable[[int], None]) -> int:
     if guarded:
         # The guard first, so that it does not replace the workers whose drivers end now.
         cluster.stop_event.set()
-    told_to_stop = pool.stop.is_raised()
+    told_to_stop = pool.stop.is_set()
     pool.stop.raise_()
     cluster.sentinel.join()
     return 0 if guarded or told_to_stop else 1

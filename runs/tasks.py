@@ -7,7 +7,7 @@ import os
 import signal
 
 from runs.driver import main
-from runs.driver.pool import StopFlag, current_pool, stop_event
+from runs.driver.pool import AnyFlag, StopFlag, current_pool
 
 logger = logging.getLogger(__name__)
 
@@ -25,7 +25,7 @@ def drive() -> None:
     status = 1
     try:
         main.drive(
-            stop=stop_event(told, pool.stop) if pool else stop_event(told),
+            stop=AnyFlag(told, pool.stop) if pool else told,
             quarantine=pool is not None and pool.take_quarantine(),
         )
         status = 0

@@ -59,7 +59,8 @@ def drive(*, stop: Stop, quarantine: bool = False) -> None:
         asyncio.run(Driver(row, store, stop).run())
     finally:
         store.close()
-        registration.unregister(row)
+    # Only in good order: what a driver that broke has held goes on in quarantine when its process is seen to be gone.
+    registration.unregister(row)
 
 
 class DriverLost(RuntimeError):

@@ -10,7 +10,6 @@ import fcntl
 import os
 import select
 import tempfile
-import threading
 
 
 class StopFlag:
@@ -23,24 +22,33 @@ class StopFlag:
         """Raise the flag; more than once does no harm."""
         os.write(self._writing, b"!")
 
-    def wait(self, timeout_s: float | None = None) -> bool:
-        """Wait until the flag is raised. False when the time is over first."""
-        # The byte stays in the pipe, so everybody sees it, now and later.
-        return wait_for_any(self, timeout_s=timeout_s)
-
-    def is_raised(self) -> bool:
+    def is_set(self) -> bool:
         return self.wait(0)
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait, `timeout` seconds at most, until the flag is raised; return whether it is."""
+        return AnyFlag(self).wait(timeout)
 
     def fileno(self) -> int:
         return self._reading
 
 
-def wait_for_any(*flags: StopFlag, timeout_s: float | None = None) -> bool:
-    """Wait until one of the flags is raised. False when the time is over first."""
-    poll = select.poll()
-    for flag in flags:
-        poll.register(flag, select.POLLIN)
-    return bool(poll.poll(None if timeout_s is None else timeout_s * 1000))
+class AnyFlag:
+    """Several flags seen as one, which is raised when one of them is."""
+
+    def __init__(self, *flags: StopFlag) -> None:
+        self._flags = flags
+
+    def is_set(self) -> bool:
+        return self.wait(0)
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait, `timeout` seconds at most, until a flag is raised; return whether one is."""
+        poll = select.poll()
+        for flag in self._flags:
+            # Nobody takes the byte out of the pipe, so everybody finds it, now and later.
+            poll.register(flag, select.POLLIN)
+        return bool(poll.poll(None if timeout is None else timeout * 1000))
 
 
 class Pool:
@@ -72,15 +80,3 @@ def make_pool() -> Pool:
 def current_pool() -> Pool | None:
     """The pool that this process was forked in; None in a worker that was started some other way."""
     return _current
-
-
-def stop_event(*flags: StopFlag) -> threading.Event:
-    """An event that is set when one of the flags is raised, for code that waits in threads."""
-    event = threading.Event()
-
-    def watch() -> None:
-        wait_for_any(*flags)
-        event.set()
-
-    threading.Thread(target=watch, name="stop-watch", daemon=True).start()
-    return event

@@ -44,7 +44,6 @@ def is_loopback(host: str) -> bool:
 
 def at_least_one(text: str) -> int:
     """The argparse type of a number of workers."""
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError("give at least 1")
-    return number
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"give a whole number from 1, not {text!r}")
+    return int(text)
