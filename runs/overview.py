@@ -98,7 +98,7 @@ def _turns(run: Run, seq: int) -> list[NodeTurns]:
         _known(run, seq)
         .order_by()
         .values_list("node", "status_then")
-        .annotate(count=Count("pk"), latest=Max("finished_seq"))
+        .annotate(count=Count("pk"), latest=Max("finished_seq", filter=Q(finished_seq__lte=seq)))
     )
     return [NodeTurns(node=node, status=status, count=n, latest_seq=latest or 0) for node, status, n, latest in rows]
 
@@ -109,16 +109,16 @@ def _newest_steps(run: Run, seq: int) -> list[StepTurn]:
 
 
 def _turn(row: Step, seq: int) -> StepTurn:
-    finished = row.finished_at if row.finished_seq is not None and row.finished_seq <= seq else None
+    is_over = row.finished_seq is not None and row.finished_seq <= seq
     return StepTurn(
         step=row.key,
         node=row.node,
         path=row.path,
-        status=row.status if finished else Step.Status.RUNNING,
+        status=row.status if is_over else Step.Status.RUNNING,
         attempt=row.attempt,
-        started_at=(row.started_at or row.scheduled_at).isoformat(),
-        finished_at=finished and finished.isoformat(),
-        error=_error(row.error) if finished else "",
+        started_at=((is_over and row.started_at) or row.scheduled_at).isoformat(),
+        finished_at=row.finished_at.isoformat() if is_over and row.finished_at else None,
+        error=_error(row.error) if is_over else "",
     )
 
 

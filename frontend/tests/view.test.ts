@@ -79,6 +79,11 @@ test("a failed step shows its error, and the run why it failed", () => {
   expect(view.log.at(-1)?.tone).toBe("bad");
 });
 
+test("a finished step lasted as long as its tool ran, however long it had waited for its turn", () => {
+  const view = apply(after(1), [event(9, "StepCompleted", { took_ms: 250 }, { node: "extract", step: "s1" })]);
+  expect(view.steps.get("s1")).toMatchObject({ startedAt: Date.parse(at(9)) - 250, finishedAt: Date.parse(at(9)) });
+});
+
 test("a frozen branch does not count its failed step twice", () => {
   const error = { type: "ValueError", message: "no" };
   const of = { node: "extract", step: "s1" };

@@ -17,6 +17,8 @@ export interface EventData {
   /** For people: `fan[3].inner[0]`. */
   path?: string;
   attempt?: number;
+  /** How long the tool ran. */
+  took_ms?: number;
   /** Where the branch goes. */
   route?: string[] | null;
   /** The items, if the step opens a map. */

@@ -114,9 +114,10 @@ class Draft {
     turns.counts[status] += 1;
     turns.latest = status;
     const fallback = { id, node, path: event.data.path ?? "", attempt: event.data.attempt ?? 1, startedAt: at };
-    const { error } = event.data;
+    const { error, took_ms: tookMs } = event.data;
     this.view.steps.set(id, {
       ...(before ?? fallback),
+      ...(tookMs !== undefined && { startedAt: at - tookMs }),
       status,
       finishedAt: at,
       error: error ? `${error.type}: ${error.message}` : "",
