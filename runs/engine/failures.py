@@ -62,8 +62,7 @@ def reopen(turn: Turn, event: RunReopened) -> bool:
     held = [] if turn.state.is_stopping else list(_held(turn.state.root))
     for branch in held:
         begin(turn, branch)
-    tried = [branch.scope for branch, frozen in chosen.items() if frozen.cause is not Cause.CLOSING]
-    for scope in dict.fromkeys([*tried, *(branch.scope for branch in held)]):
+    for scope in dict.fromkeys(branch.scope for branch in (*chosen, *held)):
         settle(turn, scope)
     return True
 

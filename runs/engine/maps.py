@@ -67,7 +67,9 @@ def finish_item(turn: Turn, scope: Scope, values: JsonObject | None) -> None:
         del opened.scopes[scope.index]
     opened.pending -= 1
     if not opened.pending:
+        around, node = branch.scope, branch.node
         _conclude(turn, branch, opened)
+        settle(turn, around, node)
 
 
 def unstick(scope: Scope) -> None:
@@ -98,7 +100,6 @@ def conclude_again(turn: Turn, branch: Branch) -> None:
 
 def _conclude(turn: Turn, branch: Branch, opened: OpenMap) -> None:
     """All items are over: close the map or fail it."""
-    node, scope = branch.node, branch.scope
     tolerated = 0 if turn.state.is_exhausted else opened.plan.tolerated_failures
     if opened.failed > tolerated:
         message = f"{opened.failed} of {len(opened.items)} items failed; {tolerated} are tolerated."
@@ -108,7 +109,6 @@ def _conclude(turn: Turn, branch: Branch, opened: OpenMap) -> None:
             _close(turn, branch, opened)
         except ReducerError as error:
             _fail(turn, branch, Cause.CLOSING, Failure(type="ReducerError", message=str(error)))
-    settle(turn, scope, node)
 
 
 def _close(turn: Turn, branch: Branch, opened: OpenMap) -> None:
