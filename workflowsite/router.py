@@ -3,9 +3,14 @@
 from rest_framework.routers import SimpleRouter
 
 from accounts.api.views import ApiKeyViewSet, MemberViewSet, OrganizationViewSet
+from graphs.api.views import GraphViewSet, VersionViewSet
+from runs.api.views import RunViewSet
 from tools.api.views import ToolViewSet
 
 router = SimpleRouter(use_regex_path=False)
+router.register("graphs", GraphViewSet, "graph")
+router.register("graphs/<uuid:graph_uuid>/versions", VersionViewSet, "version")
+router.register("runs", RunViewSet, "run")
 router.register("tools", ToolViewSet, "tool")
 router.register("organizations", OrganizationViewSet, "organization")
 router.register("members", MemberViewSet, "member")

@@ -11,6 +11,10 @@ from rest_framework.test import APIClient
 from accounts import services
 from accounts.actor import Actor
 from accounts.models import ApiKey, Membership, Organization, Role
+from graphs.models import Graph, GraphVersion
+from graphs.services import create_graph
+from runs.models import Run
+from runs.services import start_run
 from tests.conftest import member
 from tests.integration.api.url_map import Operation, operations
 
@@ -26,11 +30,16 @@ ROLES = list(Role)
 def arguments(actor: Actor, viewer: User) -> Arguments:
     """For each kind of object, the part of the path that names one of the organization's."""
     key, _ = services.issue_api_key(name="ci", role=Role.VIEWER, actor=actor)
+    version = create_graph(definition={"name": "one", "start_node": "a", "nodes": {"a": {}}}, actor=actor)
+    run = start_run(version=version, state={}, actor=actor)
     return {
         None: {"name": "extract_functions"},
         Organization: {},
         Membership: {"username": viewer.username},
         ApiKey: {"uuid": key.uuid},
+        Graph: {"uuid": version.graph.uuid},
+        GraphVersion: {"graph_uuid": version.graph.uuid, "number": version.number},
+        Run: {"uuid": run.uuid, "run_id": run.uuid},
     }
 
 

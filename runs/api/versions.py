@@ -1,0 +1,24 @@
+"""Which version a start means."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from rest_framework.exceptions import ValidationError
+from rest_framework.generics import get_object_or_404
+
+from accounts.models import Organization
+from graphs.models import GraphVersion
+from graphs.selectors import graphs_of, newest_published, versions_of
+
+
+def version_to_start(
+    organization: Organization, *, graph: UUID | None = None, version: UUID | None = None
+) -> GraphVersion:
+    """The version that the caller names, or the newest published one of the graph; raises Http404."""
+    if version is not None:
+        return get_object_or_404(versions_of(organization), uuid=version, graph__archived_at=None)
+    found = newest_published(get_object_or_404(graphs_of(organization), uuid=graph))
+    if found is None:
+        raise ValidationError({"graph": ["This graph has no published version; publish one first."]})
+    return found

@@ -1,0 +1,261 @@
+"""Runs over REST. The driver's part is played by the test."""
+
+import json
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.utils import timezone
+from rest_framework.test import APIClient
+
+from accounts.actor import Actor
+from graphs.models import GraphVersion
+from graphs.services import create_draft, create_graph
+from runs import bell
+from runs.api import waiting
+from runs.models import Event, Mailbox, Run
+from tests.support.play import Play
+
+RUNS = "/api/v1/runs/"
+TWO_STEPS = {
+    "name": "two steps",
+    "start_node": "first",
+    "nodes": {"first": {"tool": "noop", "next": "second"}, "second": {"tool": "noop"}},
+    "state": {"schema": {"type": "object", "properties": {"n": {"type": "integer"}}}, "defaults": {"n": 0}},
+}
+
+
+@pytest.fixture
+def version(actor: Actor) -> GraphVersion:
+    return create_graph(definition=TWO_STEPS, actor=actor)
+
+
+def started(client: APIClient, version: GraphVersion, **wanted: Any) -> dict[str, Any]:
+    answer = client.post(RUNS, {"version": str(version.uuid), **wanted})
+    assert answer.status_code == 201
+    return answer.json()
+
+
+def row(run: dict[str, Any]) -> Run:
+    return Run.objects.get(uuid=run["id"])
+
+
+def test_a_run_is_started_by_its_graph_or_by_a_version(api_client: APIClient, version: GraphVersion) -> None:
+    for wanted in ({"graph": str(version.graph.uuid)}, {"version": str(version.uuid)}):
+        answer = api_client.post(RUNS, {**wanted, "initial_state": {"n": 1}, "labels": {"team": "billing"}})
+        assert answer.status_code == 201
+        run = answer.json()
+        assert (run["graph"], run["version"], run["labels"]) == (str(version.graph.uuid), 1, {"team": "billing"})
+        assert (run["status"], run["state"], run["actor"]) == ("pending", None, "owner")
+        assert api_client.get(f"{RUNS}{run['id']}/").json()["id"] == run["id"]
+
+
+@pytest.mark.parametrize("both", [True, False])
+def test_a_start_names_either_a_graph_or_a_version(api_client: APIClient, version: GraphVersion, both: bool) -> None:
+    wanted = {"graph": str(version.graph.uuid), "version": str(version.uuid)} if both else {}
+    answer = api_client.post(RUNS, wanted)
+    assert answer.status_code == 422
+    assert answer.json()["error"]["details"][0]["code"] == "graph-or-version"
+
+
+def test_a_draft_does_not_run(api_client: APIClient, actor: Actor) -> None:
+    draft = create_draft(definition=TWO_STEPS, actor=actor)
+    by_version = api_client.post(RUNS, {"version": str(draft.uuid)})
+    assert by_version.status_code == 409
+    by_graph = api_client.post(RUNS, {"graph": str(draft.graph.uuid)})
+    assert by_graph.status_code == 422
+    assert by_graph.json()["error"]["details"][0]["path"] == "/graph"
+
+
+def test_a_state_that_does_not_fit_the_schema_is_refused_at_its_path(
+    api_client: APIClient, version: GraphVersion
+) -> None:
+    answer = api_client.post(RUNS, {"version": str(version.uuid), "initial_state": {"n": "seven"}})
+    assert answer.status_code == 422
+    error = answer.json()["error"]
+    assert error["code"] == "initial-state-invalid"
+    assert error["details"][0]["path"] == "/n"
+    assert not Run.objects.exists()
+
+
+def test_a_start_repeated_with_its_key_is_one_run(api_client: APIClient, version: GraphVersion) -> None:
+    def start(n: int, key: str = "order-17") -> Any:
+        wanted = {"version": str(version.uuid), "initial_state": {"n": n}}
+        return api_client.post(RUNS, wanted, headers={"Idempotency-Key": key})
+
+    assert start(1).json()["id"] == start(1).json()["id"]
+    assert Run.objects.count() == 1
+
+    other = start(2)
+    assert other.status_code == 409
+    assert other.json()["error"]["code"] == "idempotency-conflict"
+    assert start(1, key="k" * 200).status_code == 201
+    assert start(1, key="k" * 201).status_code == 422
+
+
+def test_runs_are_searched(api_client: APIClient, version: GraphVersion, actor: Actor) -> None:
+    a = started(api_client, version, business_key="order-1", labels={"team": "billing", "a.b-c_1": "x:y"})
+    b = started(api_client, version, labels={"team": "shipping"})
+    other = started(api_client, create_graph(definition=TWO_STEPS, actor=actor))
+    Run.objects.filter(uuid=b["id"]).update(status="failed")
+
+    def found(**wanted: Any) -> set[str]:
+        return {run["id"] for run in api_client.get(RUNS, wanted).json()["results"]}
+
+    assert found() == {a["id"], b["id"], other["id"]}
+    assert found(status="failed") == {b["id"]}
+    assert found(status=["failed", "pending"], graph=str(version.graph.uuid)) == {a["id"], b["id"]}
+    assert found(business_key="order-1") == {a["id"]}
+    assert found(label="team:billing") == {a["id"]}
+    assert found(label="a.b-c_1:x:y") == {a["id"]}
+    assert found(label="team:") == set()
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [{"": "x"}, {"a b": "x"}, {'a"b': "x"}, {"a" * 65: "x"}, {"a": "x" * 201}, {f"k{n}": "x" for n in range(33)}],
+)
+def test_labels_that_cannot_be_searched_are_refused(
+    api_client: APIClient, version: GraphVersion, labels: dict[str, str]
+) -> None:
+    answer = api_client.post(RUNS, {"version": str(version.uuid), "labels": labels})
+    assert answer.status_code == 422
+    assert answer.json()["error"]["details"][0]["path"].startswith("/labels")
+
+
+@pytest.mark.parametrize(
+    "wanted", [{"status": "lost"}, {"graph": "x"}, {"label": "team"}, {"label": '"a:b'}, {"business_key": "\x00"}]
+)
+def test_a_search_that_makes_no_sense_is_refused(api_client: APIClient, wanted: dict[str, str]) -> None:
+    answer = api_client.get(RUNS, wanted)
+    assert answer.status_code == 422
+    assert answer.json()["error"]["details"][0]["path"] == f"/{next(iter(wanted))}"
+
+
+def test_the_state_is_read_as_of_now_and_as_of_any_event(api_client: APIClient, version: GraphVersion) -> None:
+    run = started(api_client, version, initial_state={"n": 1})
+    play = Play(row(run))
+    play.complete("first", n=2)
+    state = f"{RUNS}{run['id']}/state/"
+
+    assert api_client.get(state).json() == {"seq": play.run.seq, "values": {"n": 2}, "conflicts": []}
+    assert api_client.get(state, {"seq": 1}).json() == {"seq": 1, "values": {"n": 1}, "conflicts": []}
+    assert api_client.get(state, {"seq": play.run.seq + 1}).status_code == 404
+    for seq in ("0", "-1", "x", str(2**63)):
+        assert api_client.get(state, {"seq": seq}).status_code == 422
+    assert api_client.get(state, {"sequence": 1}).status_code == 422
+
+
+def test_steps_come_in_the_order_of_their_scheduling(api_client: APIClient, version: GraphVersion) -> None:
+    run = started(api_client, version)
+    play = Play(row(run))
+    play.complete("first")
+    play.fail("second", "no more")
+
+    steps = api_client.get(f"{RUNS}{run['id']}/steps/").json()["results"]
+    assert [(step["node"], step["status"]) for step in steps] == [("first", "completed"), ("second", "failed")]
+    assert len(steps[0]["id"]) == 20
+    assert steps[0]["error"] is None
+    assert steps[1]["error"]["message"] == "no more"
+
+
+def test_the_journal_is_read_after_a_cursor(api_client: APIClient, version: GraphVersion) -> None:
+    run = started(api_client, version)
+    Play(row(run)).complete("first", n=2)
+    events = f"{RUNS}{run['id']}/events/"
+
+    all_of_them = api_client.get(events).json()["results"]
+    assert [event["type"] for event in all_of_them] == ["RunStarted", "StepCompleted"]
+    assert api_client.get(events, {"after": 1}).json()["results"] == all_of_them[1:]
+    assert api_client.get(events, {"limit": 1}).json()["results"] == all_of_them[:1]
+    assert api_client.get(events, {"after": 2**63 - 1}).json()["results"] == []
+    for wanted in ({"after": -1}, {"after": 2**63}, {"limit": 0}, {"limit": 1001}, {"wait": 61}, {"wait": "nan"}):
+        assert api_client.get(events, wanted).status_code == 422
+
+
+def test_a_cancel_is_posted_to_the_runs_driver(api_client: APIClient, version: GraphVersion) -> None:
+    run = started(api_client, version)
+    answer = api_client.post(f"{RUNS}{run['id']}/cancel/", {"reason": "wrong input"})
+    assert answer.status_code == 202
+    mail = Mailbox.objects.get(run__uuid=run["id"])
+    assert (mail.kind, json.loads(mail.payload), mail.actor) == ("cancel", {"reason": "wrong input"}, "owner")
+
+
+def test_a_run_that_is_over_cannot_be_cancelled(api_client: APIClient, version: GraphVersion) -> None:
+    run = started(api_client, version)
+    Run.objects.filter(uuid=run["id"]).update(status="completed")
+    answer = api_client.post(f"{RUNS}{run['id']}/cancel/")
+    assert answer.status_code == 409
+    assert answer.json()["error"]["code"] == "run-finished"
+
+
+# --------------------------------------------------------------------------- waiting
+
+
+def completes(run: Run) -> None:
+    """What a driver's last commit leaves, and the bell after it."""
+    play = Play(run)
+    play.complete("first")
+    play.complete("second", n=7)
+    Run.objects.filter(pk=run.pk).update(finished_at=timezone.now())
+    bell.ring_watchers(run.pk, play.run.seq)
+
+
+def meanwhile(work: Callable[[], None]) -> threading.Thread:
+    def in_a_thread_of_its_own() -> None:
+        try:
+            work()
+        finally:
+            connection.close()
+
+    thread = threading.Thread(target=in_a_thread_of_its_own)
+    thread.start()
+    return thread
+
+
+def a_run_appears() -> Run:
+    run = None
+    while run is None:
+        run = Run.objects.first()
+    return run
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_start_that_waits_answers_with_the_final_state(api_client: APIClient, version: GraphVersion) -> None:
+    other = meanwhile(lambda: completes(a_run_appears()))
+    answer = api_client.post(f"{RUNS}?wait=30", {"version": str(version.uuid)})
+    other.join()
+    assert answer.status_code == 201
+    assert (answer.json()["status"], answer.json()["state"]) == ("completed", {"n": 7})
+
+
+@pytest.mark.django_db(transaction=True)
+def test_who_waits_for_events_gets_the_next_one(api_client: APIClient, version: GraphVersion) -> None:
+    run = started(api_client, version)
+    other = meanwhile(lambda: completes(row(run)))
+    answer = api_client.get(f"{RUNS}{run['id']}/events/", {"after": 1, "wait": 30})
+    other.join()
+    assert answer.json()["results"][0]["seq"] == 2
+
+
+@pytest.mark.django_db(transaction=True)
+def test_nobody_waits_for_a_run_that_is_over(api_client: APIClient, version: GraphVersion) -> None:
+    run = started(api_client, version)
+    completes(row(run))
+    last = Event.objects.filter(run__uuid=run["id"]).count()
+    answer = api_client.get(f"{RUNS}{run['id']}/events/", {"after": last, "wait": 60})
+    assert answer.json()["results"] == []
+
+
+def test_only_so_many_requests_may_wait(
+    api_client: APIClient, version: GraphVersion, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(waiting, "_places", threading.BoundedSemaphore(1))
+    waiting._places.acquire()
+    run = started(api_client, version)
+    answer = api_client.get(f"{RUNS}{run['id']}/events/", {"after": 1, "wait": 60})
+    assert answer.status_code == 429
+    assert answer["Retry-After"] == "1"
+    assert answer.json()["error"]["code"] == "throttled"
