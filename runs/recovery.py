@@ -8,12 +8,12 @@ from typing import get_args
 
 from graphs.plan import Plan
 from runs.engine import RunState, advance, codec, load_state
-from runs.engine.events import Outcome
+from runs.engine.events import Consequence, Outcome
 from runs.errors import JournalDamaged
 from runs.store.writes import EventRow
 
-OUTCOMES = frozenset(kind.__name__ for kind in get_args(Outcome))
-"""The entries that `advance` is fed with; it concludes the others again by itself."""
+WITHOUT_EFFECT = frozenset({"LogWritten", *(kind.__name__ for kind in get_args(Consequence))})
+"""The entries that are not fed to `advance`: it concludes them again by itself, or they are words for people."""
 
 
 def fold(plan: Plan, rows: Iterable[EventRow], *, snapshot: str | None = None) -> RunState:
@@ -23,11 +23,20 @@ def fold(plan: Plan, rows: Iterable[EventRow], *, snapshot: str | None = None) -
     """
     state = None if snapshot is None else load_state(plan, json.loads(snapshot))
     for row in rows:
-        if row.type in OUTCOMES:
-            transition = advance(plan, state, codec.from_data(row.type, row.v, json.loads(row.data)))
-            if not transition.events:
-                raise JournalDamaged(f"Event {row.seq} ({row.type}) has no effect on the state before it.")
-            state = transition.state
+        if row.type in WITHOUT_EFFECT:
+            continue
+        transition = advance(plan, state, _outcome(row))
+        if not transition.events:
+            raise JournalDamaged(f"Event {row.seq} ({row.type}) has no effect on the state before it.")
+        state = transition.state
     if state is None:
         raise JournalDamaged("The journal is empty.")
     return state
+
+
+def _outcome(row: EventRow) -> Outcome:
+    try:
+        event = codec.from_data(row.type, row.v, json.loads(row.data))
+    except (ValueError, KeyError, TypeError) as error:
+        raise JournalDamaged(f"Event {row.seq} ({row.type}) cannot be read: {error}") from error
+    return event

@@ -60,6 +60,7 @@ def start_run(
         actor=actor.name,
         durability=durability or spec.durability,
         priority=priority,
+        created_at=now,
         wake_at=now,
     )
     transition = advance(plan_of(version), None, RunStarted(state={**spec.state.defaults, **state}))

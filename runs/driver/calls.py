@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Protocol
@@ -36,6 +37,7 @@ class Caller:
 
     def __init__(self, pool: DaemonPool) -> None:
         self._pool = pool
+        self._limits = settings.WORKFLOW
         self._loop = asyncio.get_running_loop()
         self._loop_thread = threading.get_ident()
 
@@ -47,7 +49,7 @@ class Caller:
         if node.spec.tool is None:
             call.pass_on(None)
             return
-        timeout_s = node.spec.timeout_s or settings.WORKFLOW.default_timeout_s
+        timeout_s = node.spec.timeout_s or self._limits.default_timeout_s
         try:
             tool = registry.get(node.spec.tool)
             seen = view(plan, state, start.step)
@@ -66,7 +68,7 @@ class Caller:
                 call.run_in_thread(tool, arguments, timeout_s=timeout_s, pool=self._pool)
 
     def _context(self, call: Call, start: StartStep, run_id: str, timeout_s: float, listener: Listener) -> Context:
-        limits = settings.WORKFLOW
+        limits = self._limits
         log = BoundedLog(
             emit=partial(self._on_loop, listener.log, start),
             max_line_bytes=limits.max_log_line_bytes,
@@ -83,7 +85,7 @@ class Caller:
             is_cancelled=lambda: call.over,
         )
 
-    def _on_loop(self, say, start: StartStep, *words: str) -> None:
+    def _on_loop(self, say: Callable[..., None], start: StartStep, *words: str) -> None:
         """Tools speak from any thread; what they say before they return is heard before they have returned."""
         if threading.get_ident() == self._loop_thread:
             say(start, *words)

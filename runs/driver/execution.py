@@ -131,7 +131,7 @@ class Execution:
             case takeover.CRASHED:
                 step = bytes.fromhex(payload["step"])
                 attempt = self._projection.row(step).attempt
-                self._apply(self._settler.crash(self._state, step, attempt, payload["message"]), mail=mail)
+                self._apply(self._settler.crash(self._state, step, attempt, payload["crashes"]), mail=mail)
             case _:
                 raise ValueError(f"Mail {mail.id} is of the unknown kind {mail.kind!r}.")
 

@@ -30,13 +30,17 @@ from runs.driver.services import Services
 from runs.driver.threads import DaemonPool
 from runs.errors import StoreError
 from runs.models import Driver as DriverRow
-from runs.store import Store, open_store
+from runs.store import ClaimedRun, Store, open_store
 from tools import registry
 
 logger = logging.getLogger(__name__)
 
 INLINE_BUSY_TIMEOUT_S = 0.01
 """How long a commit on the event loop waits for SQLite's write lock before the committer thread takes it."""
+
+RETRY_S = 0.5
+STOP_POLL_S = 0.5
+"""How often the thread that waits for `stop` looks whether there is still a driver to tell."""
 
 
 class Stop(Protocol):
@@ -76,7 +80,7 @@ class Driver:
         self._stop = stop
         self._capacity = 1 if row.quarantine else settings.WORKFLOW.runs_per_worker
         self._held: dict[int, Execution] = {}
-        self._adopting = 0
+        self._adopting: set[asyncio.Task[None]] = set()
         self._broken: BaseException | None = None
 
     async def run(self) -> None:
@@ -121,25 +125,41 @@ class Driver:
             pass
 
     def _claim(self) -> None:
-        room = self._capacity - len(self._held) - self._adopting
+        room = self._capacity - len(self._held) - len(self._adopting)
         if room <= 0:
             return
         now = datetime.now(UTC)
         claimed = self._store.claim(driver_id=self._row.pk, limit=room, now=now, quarantine=self._row.quarantine)
         for run in claimed:
-            self._adopting += 1
-            asyncio.get_running_loop().create_task(self._adopt(run))
+            task = asyncio.get_running_loop().create_task(self._adopt(run))
+            self._adopting.add(task)
+            task.add_done_callback(self._adopted)
 
-    async def _adopt(self, run: Any) -> None:
+    async def _adopt(self, run: ClaimedRun) -> None:
         try:
-            execution = await adopt(run, self._store, self._services)
-        finally:
-            self._adopting -= 1
-        if execution is not None:
-            self._held[run.id] = execution
-            execution.begin(self._store.unread_mail([run.id]))
-            if self._stopping.is_set():
-                execution.drain()
+            execution = await self._prepare(run)
+            if execution is not None:
+                self._held[run.id] = execution
+                execution.begin(self._store.unread_mail([run.id]))
+                if self._stopping.is_set():
+                    execution.drain()
+        except Exception as error:  # a task that fails says so only when it is collected
+            logger.exception("Run %s could not be taken up.", run.uuid)
+            self._break(error)
+
+    def _adopted(self, task: asyncio.Task[None]) -> None:
+        self._adopting.remove(task)
+        self._attention.set()
+
+    async def _prepare(self, run: ClaimedRun) -> Execution | None:
+        """The run's execution, as soon as the database answers. None for a run that is parked or not wanted now."""
+        while not self._stopping.is_set():
+            try:
+                return await adopt(run, self._store, self._services)
+            except StoreError as error:
+                logger.warning("Run %s waits for the database: %s", run.uuid, error)
+                await asyncio.sleep(RETRY_S)
+        return None
 
     def _deliver_mail(self) -> None:
         if self._held:
@@ -156,7 +176,9 @@ class Driver:
         """Let the loop see `stop`, which may be an event of another process, through a thread that waits for it."""
 
         def wait() -> None:
-            self._stop.wait()
+            while not self._stop.wait(STOP_POLL_S):
+                if loop.is_closed():
+                    return
             loop.call_soon_threadsafe(self._begin_stop)
 
         threading.Thread(target=wait, name="stop", daemon=True).start()

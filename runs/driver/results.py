@@ -44,8 +44,9 @@ class Settler:
             return resolve(self._plan, state, start.step, start.attempt, Raised(error=failure))
         return outcome
 
-    def crash(self, state: RunState, step: StepId, attempt: int, message: str) -> StepCompleted | StepFailed:
+    def crash(self, state: RunState, step: StepId, attempt: int, crashes: int) -> StepCompleted | StepFailed:
         """The outcome of a step that has killed too many workers."""
+        message = f"The worker process died {crashes} times while it ran this step."
         failure = Failure(type="WorkerCrashed", message=message)
         return resolve(self._plan, state, step, attempt, Raised(error=failure))
 

@@ -1,0 +1,70 @@
+"""Starting runs in tests, and waiting for them."""
+
+import itertools
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from accounts.actor import Actor
+from graphs import services as graphs
+from runs import services
+from runs.driver.main import drive
+from runs.models import Run
+from tests.support import tools as _tools  # noqa: F401 - registers them
+
+_names = itertools.count()
+WAIT_S = 20
+
+
+def definition(nodes: dict[str, Any], *, start: str | None = None, **more: Any) -> dict[str, Any]:
+    return {"name": f"graph {next(_names)}", "start_node": start or next(iter(nodes)), "nodes": nodes, **more}
+
+
+def start(actor: Actor, nodes: dict[str, Any], initial: dict[str, Any] | None = None, **more: Any) -> Run:
+    """Start a run of a new graph with these nodes; `more` are other parts of the definition."""
+    version = graphs.create_graph(definition=definition(nodes, **more), actor=actor)
+    return services.start_run(version=version, state=initial or {}, actor=actor)
+
+
+def wait_until(condition: Callable[[], Any], what: str) -> None:
+    deadline = time.monotonic() + WAIT_S
+    while not condition():
+        assert time.monotonic() < deadline, f"waited {WAIT_S} s in vain until {what}"
+        time.sleep(0.005)
+
+
+def finish(run: Run) -> Run:
+    """Wait until the run is over."""
+
+    def is_over() -> bool:
+        run.refresh_from_db()
+        return run.is_terminal
+
+    wait_until(is_over, f"run {run.pk} is over")
+    return run
+
+
+@contextmanager
+def driving(*, quarantine: bool = False) -> Iterator[threading.Event]:
+    """A driver in a thread of this process. Yields the event that stops it; leaving the context stops it, too."""
+    stop = threading.Event()
+    errors: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            drive(stop=stop, quarantine=quarantine)
+        except BaseException as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        yield stop
+    finally:
+        stop.set()
+        thread.join(WAIT_S)
+        assert not thread.is_alive(), "the driver does not stop"
+    if errors:
+        raise errors[0]
