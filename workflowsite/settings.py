@@ -202,4 +202,13 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "COMPONENT_SPLIT_REQUEST": True,
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "workflowsite.docs.describe_errors",
+    ],
+    "ENUM_NAME_OVERRIDES": {
+        "RunStatus": "runs.models.Run.Status",
+        "StepStatus": "runs.models.Step.Status",
+        "VersionStatus": "graphs.models.GraphVersion.Status",
+    },
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -18,6 +18,7 @@ class ToolViewSet(ActorViewSet):
     roles = {"list": Role.VIEWER, "retrieve": Role.VIEWER}
     serializer_class = ToolDetailSerializer
     pagination_class = None
+    filter_backends = []
     lookup_field = "name"
     lookup_value_converter = "str"
 
@@ -26,6 +27,7 @@ class ToolViewSet(ActorViewSet):
         """Every tool by name, and what went wrong with modules of tools."""
         return Response(ToolListSerializer({"results": registry.all(), "problems": registry.problems()}).data)
 
+    @extend_schema(parameters=[OpenApiParameter("name", str, OpenApiParameter.PATH)])
     def retrieve(self, request: Request, name: str) -> Response:
         """One tool with the schemas of its arguments and its result."""
         return Response(ToolDetailSerializer(registry.get(name)).data)

@@ -1,0 +1,41 @@
+"""The OpenAPI document says all, and changes only on purpose: clients are generated from it."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from drf_spectacular.drainage import GENERATOR_STATS
+from drf_spectacular.generators import SchemaGenerator
+from drf_spectacular.validation import validate_schema
+
+from tests.integration.api.url_map import operations
+
+SNAPSHOT = Path(__file__).parent / "openapi.json"
+
+
+@pytest.fixture(scope="module")
+def schema() -> dict[str, Any]:
+    GENERATOR_STATS.reset()
+    return json.loads(json.dumps(SchemaGenerator().get_schema(request=None, public=True)))
+
+
+def test_it_is_generated_without_a_warning(schema: dict[str, Any]) -> None:
+    assert not GENERATOR_STATS
+
+
+def test_it_is_valid_openapi(schema: dict[str, Any]) -> None:
+    assert schema["openapi"].startswith("3.1")
+    validate_schema(schema)
+
+
+def test_it_has_every_operation_of_the_url_map(schema: dict[str, Any]) -> None:
+    documented = {f"{method.upper()} {path}" for path, methods in schema["paths"].items() for method in methods}
+    assert documented == {str(operation) for operation in operations()}
+
+
+def test_it_is_the_recorded_one(schema: dict[str, Any]) -> None:
+    assert schema == json.loads(SNAPSHOT.read_text()), (
+        "The API has changed. If it is meant: manage.py spectacular --format openapi-json --file "
+        "tests/architecture/openapi.json"
+    )
