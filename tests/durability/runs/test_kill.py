@@ -9,6 +9,7 @@ from django.db import connection
 
 from runs import selectors
 from runs.models import Event, Run, Step
+from tests.durability import sabotage as _sabotage  # noqa: F401 - registers the tool here, too
 from tests.support.processes import managing
 from tests.support.runs import finish, start
 

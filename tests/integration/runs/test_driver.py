@@ -8,7 +8,7 @@ import pytest
 from django.utils import timezone
 
 from runs import selectors, services
-from runs.models import Event, Run, Step, StepError, StreamChunk
+from runs.models import Driver, Event, Run, Step, StepError, StreamChunk
 from runs.store.mail import post
 from runs.store.takeover import CRASHED
 from tests.support.runs import driving, finish, start, wait_until
@@ -308,6 +308,7 @@ def test_a_driver_that_stops_hands_its_runs_to_the_next_at_a_step_boundary(actor
         run = start(actor, nodes, {"n": 0}, start="w")
         wait_until(entered.is_set, "the tool runs")
         stop.set()
+        wait_until(Driver.objects.filter(draining=True).exists, "the driver drains")
         opened.set()
     run.refresh_from_db()
     assert (run.status, run.driver_id, run.quarantined) == ("running", None, False)
