@@ -1,5 +1,6 @@
 """Who may do what: every operation of the URL map, for nobody, for each role, and for a stranger."""
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from uuid import uuid4
 
@@ -16,7 +17,7 @@ from graphs.services import create_graph
 from runs.models import Run
 from runs.services import start_run
 from tests.conftest import member
-from tests.integration.api.url_map import Operation, operations
+from tests.integration.api.url_map import Operation, operations, routes
 
 ClientOf = Callable[[User], APIClient]
 Arguments = Mapping[type[Model] | None, dict[str, object]]
@@ -24,6 +25,7 @@ Arguments = Mapping[type[Model] | None, dict[str, object]]
 ALL = operations()
 ON_AN_OBJECT = [operation for operation in ALL if operation.names and operation.view.queryset is not None]
 ROLES = list(Role)
+PUBLIC = {"/login/", "/logout/", "/health/live", "/health/ready", "/admin/login/", "/admin/logout/", "/admin/jsi18n/"}
 
 
 @pytest.fixture
@@ -64,6 +66,25 @@ def test_every_operation_says_which_role_it_needs(operation: Operation) -> None:
 @pytest.mark.parametrize("operation", ALL, ids=str)
 def test_nobody_gets_in(operation: Operation, arguments: Arguments) -> None:
     assert call(APIClient(), operation, arguments) == 401
+
+
+@pytest.mark.parametrize("route", [route for route in routes() if route not in PUBLIC])
+def test_no_door_of_the_whole_site_opens_to_nobody(db: None, route: str) -> None:
+    path = route.format_map(defaultdict(lambda: "1", uuid=uuid4(), graph_uuid=uuid4(), run_id=uuid4()))
+    for method in ("get", "post"):
+        answer = getattr(APIClient(), method)(path)
+        if answer.status_code == 302:
+            assert "/login/?next=" in answer["Location"]
+        else:
+            assert answer.status_code in (401, 403, 404, 405)
+
+
+@pytest.mark.parametrize("route", [route for route in routes() if route.startswith(("/graphs/{", "/runs/{"))])
+def test_a_strangers_pages_are_not_there(route: str, arguments: Arguments, stranger: User, client_of: ClientOf) -> None:
+    path = route.format_map(arguments[Run if route.startswith("/runs/") else Graph])
+    answers = [getattr(client_of(stranger), method)(path).status_code for method in ("get", "post")]
+    assert 404 in answers
+    assert set(answers) <= {404, 405}
 
 
 @pytest.mark.parametrize("operation", ALL, ids=str)

@@ -43,6 +43,11 @@ def operations() -> list[Operation]:
     return [operation for pattern, route in _patterns(get_resolver(), "/") for operation in _operations(pattern, route)]
 
 
+def routes() -> list[str]:
+    """Every route of the site, its parts to fill as `{name}`."""
+    return sorted({_PART.sub(r"{\1}", route) for pattern, route in _patterns(get_resolver(), "/")})
+
+
 def _patterns(resolver: URLResolver, prefix: str) -> Iterator[tuple[URLPattern, str]]:
     for entry in resolver.url_patterns:
         route = prefix + getattr(entry.pattern, "_route", "")
