@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+if TYPE_CHECKING:
+    from graphs.models import Graph, GraphVersion
 
 Level = Literal["error", "warning", "info"]
 
@@ -40,3 +43,30 @@ class DefinitionInvalid(GraphsError):
         first = self.problems[0]
         more = f" And {len(self.problems) - 1} more." if len(self.problems) > 1 else ""
         super().__init__(f"The definition is not valid: {first.message} (at {first.path or 'the top'}).{more}")
+
+
+class VersionPublished(GraphsError):
+    """A published version never changes."""
+
+    code = "version-published"
+
+    def __init__(self, version: GraphVersion) -> None:
+        super().__init__(f"{version} is published and never changes; make a new draft of the graph instead.")
+
+
+class VersionNotPublished(GraphsError):
+    """Only a published version can be compiled for runs."""
+
+    code = "version-not-published"
+
+    def __init__(self, version: GraphVersion) -> None:
+        super().__init__(f"{version} is a draft; publish it first.")
+
+
+class GraphHasRuns(GraphsError):
+    """Runs keep the versions that they ran."""
+
+    code = "graph-has-runs"
+
+    def __init__(self, graph: Graph) -> None:
+        super().__init__(f"The graph {graph.name!r} has runs, which would lose their definition; archive it instead.")
