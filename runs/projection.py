@@ -16,6 +16,8 @@ from runs.engine.events import (
     BranchFrozen,
     Event,
     Failure,
+    ItemCollected,
+    ItemFailed,
     MapClosed,
     MapFailed,
     StepCancelled,
@@ -66,10 +68,13 @@ class Projection:
             data = codec.to_data(event)
             row = self._change(event, seq=seq, at=at, took_ms=took_ms)
             if row is not None:
+                changed[row.step] = row
+            elif isinstance(event, ItemCollected | ItemFailed):
+                row = self._open[event.step]  # the map's; an item changes nothing of it
+            if row is not None:
                 data["node"] = row.node
                 if row.path:
                     data["path"] = row.path
-                changed[row.step] = row
             if seq == after_seq + 1:
                 if took_ms is not None:
                     data["took_ms"] = took_ms

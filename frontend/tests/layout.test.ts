@@ -27,6 +27,12 @@ test("branches of a fork stand side by side in the order of their list", async (
   expect(y("meet")).toBeGreaterThan(y("left"));
 });
 
+test("a join stands below all its branches, however long they are", async () => {
+  const nodes = { ...diamond.nodes, right: { tool: "echo", next: "further" }, further: { tool: "echo", next: "meet" } };
+  const { y } = await laidOut({ ...diamond, nodes });
+  expect(y("meet")).toBeGreaterThan(y("further"));
+});
+
 test("where the items of a map meet is below their work", async () => {
   const { y } = await laidOut(mapped);
   expect(y("gather")).toBeGreaterThan(y("polish"));

@@ -19,6 +19,22 @@ test("nodes come in the order in which a reader meets them, whatever the order o
   expect(modelOf(reviewLoop).nodes.map((node) => node.id)).toEqual([START, "extract", "check", "evaluate", "end"]);
 });
 
+test("a join comes after the longest of its branches, and branches in the order of their list", () => {
+  const nodes = {
+    ...diamond.nodes,
+    right: { tool: "echo", next: "further" },
+    further: { tool: "echo", next: "meet" },
+  };
+  const names = modelOf({ ...diamond, nodes }).nodes.map((node) => node.id);
+  expect(names).toEqual([START, "start", "left", "right", "further", "meet", "end"]);
+});
+
+test("a chain of thousands of nodes is no problem", () => {
+  const nodes = Object.fromEntries(Array.from({ length: 5_000 }, (_, i) => [`n${i}`, { tool: "t", next: `n${i + 1}` }]));
+  nodes.n5000 = { tool: "t", next: "end" };
+  expect(modelOf({ name: "g", start_node: "n0", nodes }).nodes.at(-2)?.id).toBe("n5000");
+});
+
 test("a node that nothing leads to is drawn last", () => {
   const definition = { ...reviewLoop, nodes: { alone: { tool: "echo", next: "extract" }, ...reviewLoop.nodes } };
   expect(modelOf(definition).nodes.map((node) => node.id)).toEqual([START, "extract", "check", "evaluate", "alone", "end"]);

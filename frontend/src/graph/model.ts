@@ -115,13 +115,27 @@ function kindAndDetail(node: NodeDefinition): { kind: NodeKind; detail: string }
   return { kind: "point", detail: "routing" };
 }
 
-/** Node names in the order of a breadth-first walk from the start; what it does not reach comes last. */
+/**
+ * Node names such that every edge but those that lead back in a loop goes from an earlier to a later name: the
+ * reverse postorder of a depth-first walk. Branches keep the order of their list; what the start does not reach comes
+ * last.
+ */
 function readingOrder(definition: GraphDefinition, drafts: Map<string, Draft[]>): string[] {
-  const seen = new Set([definition.start_node]);
-  for (const name of seen) {
-    for (const { target } of drafts.get(name) ?? []) if (target !== END) seen.add(target);
+  const finished: string[] = [];
+  const seen = new Set<string>([END]);
+  // Each entry is a node on the way from the start, with its targets that are still to visit, the last first.
+  const walk: { name: string; ahead: string[] }[] = [];
+  const enter = (name: string) => {
+    seen.add(name);
+    walk.push({ name, ahead: (drafts.get(name) ?? []).map((edge) => edge.target) });
+  };
+  enter(definition.start_node);
+  for (let here = walk.at(-1); here; here = walk.at(-1)) {
+    const next = here.ahead.pop();
+    if (next === undefined) finished.push((walk.pop() as typeof here).name);
+    else if (!seen.has(next)) enter(next);
   }
-  return [...new Set([...seen, ...Object.keys(definition.nodes)])];
+  return [...new Set([...finished.reverse(), ...Object.keys(definition.nodes)])];
 }
 
 /** Edges of a node of a map's body that end the branch lead to where the items meet. */

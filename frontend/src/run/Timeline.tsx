@@ -8,6 +8,8 @@ import type { StepView } from "./view";
 
 const LANE = 7;
 const TICKS = 5;
+/** A bar is never thinner than this, in pixels. */
+const THINNEST = 3;
 
 function rowsOf(steps: Map<string, StepView>): Map<string, StepView[]> {
   const rows = new Map<string, StepView[]>();
@@ -54,7 +56,8 @@ function Row({ node, steps, from, to, selected, onSelect }: RowProps) {
             data-status={step.status}
             title={describe(step, to)}
             style={{
-              left: share(Math.max(step.startedAt - from, 0)),
+              left: `min(${share(Math.max(step.startedAt - from, 0))}, 100% - ${THINNEST}px)`,
+              minWidth: THINNEST,
               width: share((step.finishedAt ?? to) - step.startedAt),
               top: 2 + (lanes[index] ?? 0) * height,
               height: height - 1,

@@ -1,7 +1,7 @@
 /** The drawing's questions (graph/live.ts), answered from the store of a run. */
 import { useShallow } from "zustand/react/shallow";
 import { IDLE, type EdgeLive, type Live, type NodeLive } from "../graph/live";
-import type { DrawnEdge } from "../graph/model";
+import { type DrawnEdge, START } from "../graph/model";
 import type { RunStore, UseRun } from "./store";
 import { move, statusOf, turnsOf } from "./view";
 
@@ -17,6 +17,7 @@ function nodeLive({ view }: RunStore, id: string): NodeLive {
 }
 
 export function edgeLive({ view }: Pick<RunStore, "view">, { source, target, always, kind }: DrawnEdge): EdgeLive {
+  if (source === START) return view.nodes[target] ? "taken" : "untouched";
   const from = view.nodes[source];
   const passed = view.taken.has(move(source, target)) || (always && (from?.counts.completed ?? 0) > 0);
   const opened = kind === "item" && (from?.items.total ?? 0) > 0;

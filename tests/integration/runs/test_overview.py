@@ -32,7 +32,10 @@ MAP = {
     "name": "map",
     "start_node": "split",
     "nodes": {
-        "split": {"tool": "noop", "next": {"map": "= items", "to": "work", "join": "gather", "collect": {"done": "= item"}}},
+        "split": {
+            "tool": "noop",
+            "next": {"map": "= items", "to": "work", "join": "gather", "collect": {"done": "= item"}},
+        },
         "work": {"tool": "noop", "next": "gather"},
         "gather": {"tool": "noop"},
     },
@@ -80,6 +83,7 @@ def test_items_of_a_map_are_counted(actor: Actor) -> None:
     play.complete("work")
     play.complete("work")
     shown = overview_of(play.run)
+    assert shown.events[-1]["message"] == "Collected item 1 of node: split"
     assert shown.maps == [MapItems(node="split", total=3, done=2, failed=0)]
     assert NodeTurns(node="split", status="running", count=1, latest_seq=0) in shown.nodes
     play.complete("work")
