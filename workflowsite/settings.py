@@ -185,7 +185,7 @@ REST_FRAMEWORK = {
     "DEFAULT_PARSER_CLASSES": ["workflowsite.parsers.StrictJSONParser"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_SCHEMA_CLASS": "workflowsite.openapi.ShortNames",
     "DEFAULT_METADATA_CLASS": None,
     "EXCEPTION_HANDLER": "workflowsite.errors.exception_handler",
     "URL_FORMAT_OVERRIDE": None,
@@ -202,9 +202,10 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "COMPONENT_SPLIT_REQUEST": True,
+    "SCHEMA_PATH_PREFIX": "/api/v1",
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
-        "workflowsite.docs.describe_errors",
+        "workflowsite.openapi.describe_errors",
     ],
     "ENUM_NAME_OVERRIDES": {
         "RunStatus": "runs.models.Run.Status",
