@@ -23,15 +23,6 @@ class RunFinished(RunsError):
         self.status = status
 
 
-class VersionNotRunnable(RunsError):
-    """Only published versions run."""
-
-    code = "version-not-published"
-
-    def __init__(self, version: object) -> None:
-        super().__init__(f"Version {version} is a draft. Publish it, then start a run.")
-
-
 class InitialStateInvalid(RunsError):
     """The initial state is refused; `details` has one entry for each bad value."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from typing import get_args
+from typing import cast, get_args
 
 from graphs.plan import Plan
 from runs.engine import RunState, advance, codec, load_state
@@ -39,4 +39,4 @@ def _outcome(row: EventRow) -> Outcome:
         event = codec.from_data(row.type, row.v, json.loads(row.data))
     except (ValueError, KeyError, TypeError) as error:
         raise JournalDamaged(f"Event {row.seq} ({row.type}) cannot be read: {error}") from error
-    return event
+    return cast(Outcome, event)

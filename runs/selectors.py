@@ -47,7 +47,7 @@ def state_at(run: Run, seq: int) -> StateView:
     state = fold(
         plan,
         (EventRow(*row) for row in rows.values_list("seq", "type", "v", "at", "data").iterator()),
-        snapshot=snapshot and snapshot.state,
+        snapshot=snapshot.state if snapshot else None,
     )
     shown = preview(plan, state)
     return StateView(seq=seq, values=shown.values, conflicts=shown.conflicts)

@@ -13,7 +13,7 @@ from graphs.plans import plan_of, spec_of
 from runs import bell, dispatch
 from runs.engine import advance
 from runs.engine.events import RunStarted
-from runs.errors import IdempotencyConflict, InitialStateInvalid, RunFinished, VersionNotRunnable
+from runs.errors import IdempotencyConflict, InitialStateInvalid, RunFinished
 from runs.models import Run
 from runs.projection import Projection
 from runs.schema import state_schema
@@ -39,10 +39,8 @@ def start_run(
     """Start a run of a published version with `state` laid over the graph's defaults.
 
     With an `idempotency_key` that was used before in the organization, return the run that it started; raise
-    IdempotencyConflict if that was another request. Raises VersionNotRunnable and InitialStateInvalid.
+    IdempotencyConflict if that was another request. Raises VersionNotPublished for a draft, and InitialStateInvalid.
     """
-    if version.status != GraphVersion.Status.PUBLISHED:
-        raise VersionNotRunnable(version)
     text, state = _checked_input(version, state)
     if idempotency_key is not None and (earlier := _started_before(actor, idempotency_key, version, text)):
         return earlier

@@ -14,7 +14,6 @@ import asyncio
 import logging
 import threading
 from datetime import UTC, datetime
-from functools import partial
 from typing import Any, Protocol
 
 from django.conf import settings
@@ -92,7 +91,10 @@ class Driver:
         committer = Committer(inline_store=self._store, open_store=open_store)
         self._services = Services(caller=Caller(pool), committer=committer, on_over=self._let_go)
         self._watch_stop(loop)
-        fenced = partial(loop.call_soon_threadsafe, self._on_fenced)
+
+        def fenced(reason: str) -> None:
+            loop.call_soon_threadsafe(self._break, DriverLost(reason))
+
         with Pacemaker(self._row, on_fenced=fenced):
             async with bell.Listener("driver", lambda _: self._attention.set()):
                 await self._work(pool)
@@ -186,9 +188,6 @@ class Driver:
     def _begin_stop(self) -> None:
         self._stopping.set()
         self._attention.set()
-
-    def _on_fenced(self, reason: str) -> None:
-        self._break(DriverLost(reason))
 
     def _on_bug(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         loop.default_exception_handler(context)

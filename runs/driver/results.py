@@ -57,7 +57,12 @@ class Settler:
         except ToolsError as error:
             return _raised(error)
         if isinstance(checked, Command):
-            return Returned(value=checked.update, replace=checked.set, delete=tuple(checked.delete))
+            return Returned(
+                value=checked.update,
+                replace=dict(checked.set),
+                delete=tuple(checked.delete),
+                goto=tuple(send.node for send in checked.targets) or None,
+            )
         return Returned(value=checked)
 
     def _breach_of_schema(self, changed: Mapping[str, Json]) -> Failure | None:

@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from django.db import connections
 
@@ -87,7 +87,7 @@ def open_store(*, busy_timeout_s: float = 20.0) -> Store:
     `busy_timeout_s` is how long a write waits for SQLite's write lock before it raises `StoreBusy`. Opening blocks
     and must not be called on an event loop.
     """
-    wrapper = connections["default"].copy()
+    wrapper: Any = connections["default"].copy()
     if wrapper.vendor == "sqlite":
         from runs.store.sqlite import SqliteStore
 

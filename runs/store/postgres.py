@@ -167,24 +167,22 @@ class PostgresStore:
 
     def snapshot(self, run_id: int, seq: int) -> str:
         with _translated():
-            row: tuple[str] = self._connection.execute(
+            row: Any = self._connection.execute(
                 "SELECT state FROM runs_snapshot WHERE run_id = %s AND seq = %s", (run_id, seq)
             ).fetchone()
-        return row[0]
+        return str(row[0])
 
     def journal_size(self, run_id: int) -> int:
         with _translated():
-            row: tuple[int] = self._connection.execute(
+            row: Any = self._connection.execute(
                 "SELECT COALESCE(SUM(length(data)), 0) FROM runs_event WHERE run_id = %s", (run_id,)
             ).fetchone()
-        return row[0]
+        return int(row[0])
 
     def head(self, run_id: int) -> tuple[int, int]:
         with _translated():
-            row: tuple[int, int] = self._connection.execute(
-                "SELECT epoch, seq FROM runs_run WHERE id = %s", (run_id,)
-            ).fetchone()
-        return row
+            row: Any = self._connection.execute("SELECT epoch, seq FROM runs_run WHERE id = %s", (run_id,)).fetchone()
+        return row[0], row[1]
 
     def open_steps(self, run_id: int) -> list[StepRow]:
         with _translated():

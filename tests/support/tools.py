@@ -78,6 +78,11 @@ def command() -> Command:
     return Command(update={"log": "c"}, set={"n": 7}, delete=["gone"])
 
 
+@tool
+def go_elsewhere() -> Command:
+    return Command(goto="b")
+
+
 class Unspeakable(Exception):
     def __str__(self) -> str:
         raise RuntimeError("no words")

@@ -166,6 +166,11 @@ def test_a_command_updates_replaces_and_deletes(driver, actor):
     assert final(run) == {"log": ["c"], "n": 7}
 
 
+def test_a_tool_cannot_go_where_its_node_does_not_let_it(driver, actor):
+    run = start(actor, {"a": {"tool": "go_elsewhere", "next": "b"}, "b": {}})
+    assert error_of(run).startswith("a: BadRoute:")
+
+
 def test_what_a_tool_logs_is_journaled_and_what_it_streams_is_gone_afterwards(driver, actor):
     run = start(actor, {"a": {"tool": "talk"}})
     state = final(run)
