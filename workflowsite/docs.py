@@ -11,7 +11,6 @@ from accounts.api.permissions import HasRole
 from accounts.models import Role
 from accounts.pages import page_actor
 
-
 _page = SpectacularSwaggerSplitView.as_view(url_name="schema")
 
 

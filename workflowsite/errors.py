@@ -45,7 +45,6 @@ STATUS_OF: dict[type[Exception], int] = {
     graphs.GraphHasRuns: 409,
     runs.RunsError: 422,
     runs.RunFinished: 409,
-    runs.VersionNotRunnable: 409,
     runs.IdempotencyConflict: 409,
     runs.StoreError: 503,
     runs.JournalDamaged: 500,

@@ -8,6 +8,7 @@ import warnings
 from pathlib import Path
 
 import dj_database_url
+from django.templatetags.static import static
 from dotenv import load_dotenv
 
 from workflowsite.environment import read_environment
@@ -147,6 +148,12 @@ Q_CLUSTER = {
     "scheduler": False,
     "label": "Workflow engine",
     **({"redis": ENVIRONMENT.redis_url} if ENVIRONMENT.redis_url else {"orm": "default", "poll": 0.2}),
+}
+
+UNFOLD = {
+    "SITE_TITLE": "Workflow engine",
+    "SITE_HEADER": "Workflow engine",
+    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("site/favicon.svg")}],
 }
 
 AUTH_PASSWORD_VALIDATORS = [

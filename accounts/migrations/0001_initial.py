@@ -50,6 +50,7 @@ class Migration(migrations.Migration):
                 ),
             ],
             options={
+                "verbose_name_plural": "audit log",
                 "ordering": ["-at"],
             },
         ),
@@ -103,6 +104,10 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
+            options={
+                "verbose_name": "API key",
+                "verbose_name_plural": "API keys",
+            },
         ),
         migrations.CreateModel(
             name="Membership",
