@@ -24,6 +24,8 @@ class Problem:
     message: str
     """One or two sentences: what is wrong and what to do."""
     node: str | None = None
+    key: str | None = None
+    """The state key that the initial state must have, where that is what the problem says."""
 
 
 class GraphsError(Exception):

@@ -26,6 +26,8 @@ class StateKey:
     schema: Mapping[str, Json] = field(default_factory=dict)
     required: bool = False
     default: Json = None
+    note: str = ""
+    """A word or two behind the key's type, for example why it is asked for."""
 
     @property
     def kind(self) -> str:
@@ -43,7 +45,7 @@ class JsonField(forms.CharField):
 
     def to_python(self, value: Any) -> Json:
         text = super().to_python(value)
-        if text in self.empty_values:
+        if not text:
             return None
         limits = settings.WORKFLOW
         try:

@@ -2,18 +2,46 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from graphs.errors import Problem
 from graphs.forms import StateKey
-from graphs.models import GraphVersion
-from graphs.plans import spec_of
+from graphs.spec import GraphSpec, StateSpec
+from tools import registry
+from tools.errors import UnknownTool
 
 
-def state_keys(version: GraphVersion) -> list[StateKey]:
-    """The keys of the state schema."""
-    state = spec_of(version).state
+def state_keys(spec: GraphSpec, problems: Iterable[Problem]) -> list[StateKey]:
+    """The keys that the schema and the defaults name; without a schema also those that lint finds missing."""
+    declared = list(_declared(spec.state))
+    if spec.state.schema is not None:
+        return declared
+    known = {key.name for key in declared}
+    return [*(_missing(spec, problem) for problem in problems if problem.key and problem.key not in known), *declared]
+
+
+def _declared(state: StateSpec) -> Iterator[StateKey]:
     schema = state.schema or {}
-    required = set(schema.get("required", ()))
-    return [
-        StateKey(name=name, schema=part, required=name in required, default=state.defaults.get(name))
-        for name, part in schema.get("properties", {}).items()
-        if isinstance(part, dict)
-    ]
+    parts = {name: part for name, part in schema.get("properties", {}).items() if isinstance(part, dict)}
+    for name in dict.fromkeys([*parts, *state.defaults]):
+        default = state.defaults.get(name)
+        note = "" if name in schema.get("required", ()) else "optional"
+        part = parts.get(name) or ({"type": "string"} if isinstance(default, str) else {})
+        yield StateKey(name=name, schema=part, required=not note, default=default, note=note)
+
+
+def _missing(spec: GraphSpec, problem: Problem) -> StateKey:
+    """Not required: another branch may write the key in time, which lint cannot always see."""
+    name, node = problem.key or "", problem.node or ""
+    return StateKey(name=name, schema=_parameter_schema(spec, node, name), note=f"read by {node}")
+
+
+def _parameter_schema(spec: GraphSpec, node: str, name: str) -> dict[str, Any]:
+    """What the node's tool takes under the key's name, if that is why the key is needed."""
+    tool = spec.nodes[node].tool if node in spec.nodes else None
+    try:
+        parameters = registry.get(tool).parameters if tool else ()
+    except UnknownTool:
+        return {}
+    return next((parameter.schema for parameter in parameters if parameter.name == name), {})

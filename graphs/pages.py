@@ -51,14 +51,15 @@ def render_graph(
     """The page of a graph, with a form that was refused if there is one."""
     running = newest_published(version.graph)
     may_start = has_role(actor, Role.OPERATOR) and version == running
+    problems = lint_version(version)
     context = {
         "actor": actor,
         "graph": version.graph,
         "version": version,
         "versions": version.graph.versions.all(),
         **_drawn(version),
-        "problems": lint_version(version),
-        "form": (form or start_form(version)) if may_start else None,
+        "problems": problems,
+        "form": (form or StateForm(state_keys(spec_of(version), problems))) if may_start else None,
     }
     return render(request, "graphs/detail.html", context, status=status)
 
@@ -75,8 +76,9 @@ def _drawn(version: GraphVersion) -> dict[str, Any]:
         return {"definition": definition, "outline": []}
 
 
-def start_form(version: GraphVersion, data: Mapping[str, Any] | None = None) -> StateForm:
-    return StateForm(state_keys(version), data)
+def filled_form(version: GraphVersion, data: Mapping[str, Any]) -> StateForm:
+    """The form on the page of a published version, as somebody filled it in."""
+    return StateForm(state_keys(spec_of(version), lint_version(version)), data)
 
 
 def _shown_version(graph: Graph, number: str) -> GraphVersion:

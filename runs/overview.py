@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from django.db.models import Case, Count, F, Max, Q, QuerySet, Value, When
+from django.db.models import Case, Count, F, Max, Q, Value, When
 
 from graphs.plans import plan_of
 from runs.log import render
@@ -87,24 +87,21 @@ def overview_of(run: Run) -> RunOverview:
     )
 
 
-def _known(run: Run, seq: int) -> QuerySet[Step]:
-    """The steps that were scheduled by then, each with the `status_then` that it had."""
-    over = Case(When(finished_seq__lte=seq, then=F("status")), default=Value(Step.Status.RUNNING.value))
-    return steps_of(run).filter(scheduled_seq__lte=seq).annotate(status_then=over)
-
-
 def _turns(run: Run, seq: int) -> list[NodeTurns]:
+    over = Q(finished_seq__lte=seq)
     rows = (
-        _known(run, seq)
+        steps_of(run)
+        .filter(scheduled_seq__lte=seq)
         .order_by()
+        .annotate(status_then=Case(When(over, then=F("status")), default=Value(Step.Status.RUNNING.value)))
         .values_list("node", "status_then")
-        .annotate(count=Count("pk"), latest=Max("finished_seq", filter=Q(finished_seq__lte=seq)))
+        .annotate(count=Count("pk"), latest=Max("finished_seq", filter=over))
     )
     return [NodeTurns(node=node, status=status, count=n, latest_seq=latest or 0) for node, status, n, latest in rows]
 
 
 def _newest_steps(run: Run, seq: int) -> list[StepTurn]:
-    rows = _known(run, seq).order_by("-scheduled_seq", "-id")[:MAX_STEPS]
+    rows = steps_of(run).filter(scheduled_seq__lte=seq).order_by("-scheduled_seq", "-id")[:MAX_STEPS]
     return [_turn(row, seq) for row in reversed(rows)]
 
 

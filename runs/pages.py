@@ -17,7 +17,7 @@ from accounts.models import Role
 from accounts.pages import page_actor
 from accounts.permissions import has_role
 from graphs.outline import outline_of
-from graphs.pages import render_graph, start_form
+from graphs.pages import filled_form, render_graph
 from graphs.plans import spec_of
 from graphs.selectors import graphs_of, newest_published
 from graphs.services import export_definition
@@ -80,7 +80,7 @@ def start(request: HttpRequest, actor: Actor, uuid: UUID) -> HttpResponse:
     version = newest_published(graph)
     if version is None:
         raise Http404("No version of this graph is published.")
-    form = start_form(version, request.POST)
+    form = filled_form(version, request.POST)
     if form.is_valid():
         try:
             run = start_run(version=version, state=form.state, actor=actor, trigger="page")

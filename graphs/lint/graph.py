@@ -91,12 +91,20 @@ class LintedGraph:
         return self._visits_left >= 0
 
     def problem(
-        self, rule: str, message: str, *path: str | int, node: str | None = None, level: Level | None = None
+        self,
+        rule: str,
+        message: str,
+        *path: str | int,
+        node: str | None = None,
+        level: Level | None = None,
+        key: str | None = None,
     ) -> Problem:
         """A finding of a rule, at a path; its node is the one that the path leads to unless another is named."""
         if node is None and len(path) > 1 and path[0] == "nodes":
             node = str(path[1])
-        return Problem(level=level or RULES[rule].level, code=rule, path=pointer(*path), message=message, node=node)
+        return Problem(
+            level=level or RULES[rule].level, code=rule, path=pointer(*path), message=message, node=node, key=key
+        )
 
     def name(self, index: int) -> str:
         return self.plan.names[index]

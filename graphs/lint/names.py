@@ -126,7 +126,7 @@ def _from_input(graph: LintedGraph, writes: dict[str, Writes], reads: dict[str, 
                 f"Nothing before this node writes {what}: the initial state must have it, or give it a default "
                 "under state.defaults."
             )
-            yield graph.problem("key-from-input", message, *read.path)
+            yield graph.problem("key-from-input", message, *read.path, key=key)
 
 
 def _is_early(read: _Read, early: set[str], writing: frozenset[str]) -> bool:

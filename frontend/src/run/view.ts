@@ -156,9 +156,9 @@ function applyOne(draft: Draft, event: RunEvent): void {
       break;
     case "MapClosed":
       draft.finish(event, "completed", at);
-      for (const key of Object.keys(event.data.update ?? {})) view.written[key] = event.seq;
       break;
     case "StepFailed":
+    case "MapFailed":
     case "BranchFrozen":
       draft.finish(event, "failed", at);
       break;
@@ -193,8 +193,10 @@ function applyOne(draft: Draft, event: RunEvent): void {
 
 const TONES: Record<string, LogTone> = {
   StepCompleted: "good",
+  MapClosed: "good",
   RunCompleted: "good",
   StepFailed: "bad",
+  MapFailed: "bad",
   BranchFrozen: "bad",
   ItemFailed: "bad",
   RunFailed: "bad",
