@@ -17,6 +17,7 @@ class OrganizationSerializer(serializers.ModelSerializer[Organization]):
     class Meta:
         model = Organization
         fields = ["id", "slug", "name", "role", "created_at"]
+        read_only_fields = fields
 
 
 class NewOrganizationSerializer(StrictSerializer):
@@ -30,6 +31,7 @@ class MemberSerializer(serializers.ModelSerializer[Membership]):
     class Meta:
         model = Membership
         fields = ["username", "role", "created_at"]
+        read_only_fields = fields
 
 
 class NewMemberSerializer(StrictSerializer):
@@ -43,6 +45,7 @@ class ApiKeySerializer(serializers.ModelSerializer[ApiKey]):
     class Meta:
         model = ApiKey
         fields = ["id", "name", "prefix", "role", "created_at", "expires_at", "revoked_at", "last_used_at"]
+        read_only_fields = fields
 
 
 class NewApiKeySerializer(StrictSerializer):
@@ -56,3 +59,4 @@ class IssuedApiKeySerializer(ApiKeySerializer):
 
     class Meta(ApiKeySerializer.Meta):
         fields = [*ApiKeySerializer.Meta.fields, "secret"]
+        read_only_fields = fields

@@ -19,6 +19,7 @@ class GraphSerializer(serializers.ModelSerializer[Graph]):
     class Meta:
         model = Graph
         fields = ["id", "name", "slug", "description", "published_version", "created_at", "updated_at", "archived_at"]
+        read_only_fields = fields
 
 
 class VersionSerializer(serializers.ModelSerializer[GraphVersion]):
@@ -28,6 +29,7 @@ class VersionSerializer(serializers.ModelSerializer[GraphVersion]):
     class Meta:
         model = GraphVersion
         fields = ["id", "graph", "number", "status", "sha256", "created_at", "published_at"]
+        read_only_fields = fields
 
 
 class VersionDetailSerializer(VersionSerializer):
@@ -35,6 +37,7 @@ class VersionDetailSerializer(VersionSerializer):
 
     class Meta(VersionSerializer.Meta):
         fields = [*VersionSerializer.Meta.fields, "definition"]
+        read_only_fields = fields
 
 
 class NewGraphSerializer(StrictSerializer):

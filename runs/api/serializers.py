@@ -44,6 +44,7 @@ class RunSerializer(serializers.ModelSerializer[Run]):
             "started_at",
             "finished_at",
         ]
+        read_only_fields = fields
 
 
 class StartedRunSerializer(RunSerializer):
@@ -53,6 +54,7 @@ class StartedRunSerializer(RunSerializer):
 
     class Meta(RunSerializer.Meta):
         fields = [*RunSerializer.Meta.fields, "state"]
+        read_only_fields = fields
 
 
 class NewRunSerializer(StrictSerializer):
@@ -109,6 +111,7 @@ class StepSerializer(serializers.ModelSerializer[Step]):
             "finished_at",
             "error",
         ]
+        read_only_fields = fields
 
     def get_error(self, step: Step) -> dict[str, Any] | None:
         return json.loads(step.error) if step.error else None
