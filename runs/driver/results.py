@@ -74,6 +74,9 @@ class Settler:
 
     def _breach_of_size(self, state: RunState, outcome: StepCompleted, changed: JsonObject) -> Failure | None:
         limits = self._limits
+        if outcome.items is not None and len(outcome.items) > limits.max_map_items:
+            message = f"The map has {len(outcome.items)} items; the limit is {limits.max_map_items}."
+            return Failure(type="MapTooLarge", message=message)
         update_bytes = _size(outcome.update) + _size(outcome.replace)
         if update_bytes > limits.max_update_bytes:
             message = f"The update has {update_bytes} bytes; the limit is {limits.max_update_bytes}."

@@ -256,6 +256,19 @@ def test_an_update_past_its_limit_is_refused(driver, actor, settings, size, stat
     assert finish(run).status == status
 
 
+@pytest.mark.parametrize(("count", "status"), [(3, "completed"), (4, "failed")], ids=["at the limit", "one more"])
+def test_a_map_past_its_limit_is_refused(driver, actor, settings, count, status):
+    settings.WORKFLOW = settings.WORKFLOW.model_copy(update={"max_map_items": 3})
+    nodes = {
+        "s": {"next": {"map": "= xs", "as": "x", "to": "w", "join": "j", "collect": {"ys": "= x"}}},
+        "w": {},
+        "j": {},
+    }
+    run = start(actor, nodes, {"xs": list(range(count))})
+    assert finish(run).status == status
+    assert ("MapTooLarge" in run.error) is (status == "failed")
+
+
 def test_a_value_that_breaks_the_state_schema_fails_its_step(driver, actor):
     schema = {"type": "object", "properties": {"n": {"type": "integer", "maximum": 2}}}
     run = start(actor, COUNT_TO_3, {"n": 0}, state={"schema": schema})
