@@ -9,7 +9,6 @@ import logging
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from django.core.exceptions import PermissionDenied
 from django.db import OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.views import defaults
@@ -94,11 +93,8 @@ def _database_response(error: Exception) -> Response | None:
 
 
 def _framework_response(error: Exception) -> Response | None:
-    match error:
-        case Http404():
-            error = exceptions.NotFound(_sentence(error, "There is no such object in your organization."))
-        case PermissionDenied():
-            error = exceptions.PermissionDenied(_sentence(error, "You may not do this."))
+    if isinstance(error, Http404):
+        error = exceptions.NotFound("There is no such object in your organization.")
     if isinstance(error, exceptions.ValidationError):
         details = list(_validation_details(error.detail, ""))
         message = f"The input is not valid: {details[0]['message']}"
@@ -112,10 +108,6 @@ def _framework_response(error: Exception) -> Response | None:
         headers["Retry-After"] = str(int(wait))
     code = str(error.get_codes()).replace("_", "-")
     return Response(error_body(code, str(error.detail)), status=error.status_code, headers=headers)
-
-
-def _sentence(error: Exception, default: str) -> str:
-    return str(error.args[0]) if error.args and isinstance(error.args[0], str) else default
 
 
 def _validation_details(detail: Any, path: str) -> Iterator[dict[str, Any]]:

@@ -32,10 +32,7 @@ class StrictSerializer(serializers.Serializer[Any]):
 
 @extend_schema_field({})
 class JsonField(serializers.Field[Any, Any, Any, Any]):
-    """Any JSON value, already checked by the parser."""
-
-    def to_internal_value(self, data: Any) -> Any:
-        return data
+    """Any JSON value, shown as it is."""
 
     def to_representation(self, value: Any) -> Any:
         return value
@@ -43,6 +40,8 @@ class JsonField(serializers.Field[Any, Any, Any, Any]):
 
 @extend_schema_field({"type": "object", "additionalProperties": True})
 class JsonObjectField(JsonField):
+    """A JSON object, whatever is in it; the parser has checked that it is acceptable JSON."""
+
     default_error_messages = {"not-an-object": "Give a JSON object."}
 
     def to_internal_value(self, data: Any) -> dict[str, Any]:

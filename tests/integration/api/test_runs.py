@@ -249,6 +249,15 @@ def test_nobody_waits_for_a_run_that_is_over(api_client: APIClient, version: Gra
     assert answer.json()["results"] == []
 
 
+@pytest.mark.django_db(transaction=True)
+def test_who_waits_in_vain_gets_what_there_is(api_client: APIClient, version: GraphVersion) -> None:
+    run = row(started(api_client, version))
+    waiting.wait_for_entry(run, after=run.seq, timeout_s=0.01)
+    waiting.wait_for_end(run, timeout_s=0.01)
+    run.refresh_from_db()
+    assert run.status == "pending"
+
+
 def test_only_so_many_requests_may_wait(
     api_client: APIClient, version: GraphVersion, monkeypatch: pytest.MonkeyPatch
 ) -> None:

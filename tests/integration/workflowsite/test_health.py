@@ -43,3 +43,11 @@ def test_not_ready_while_the_database_does_not_answer(client: Client, monkeypatc
     answer = client.get("/health/ready")
     assert answer.status_code == 503
     assert answer.json()["checks"]["database"] == "The database does not answer."
+
+
+def test_not_ready_while_migrations_are_missing(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = [("runs", "0002"), ("runs", "0003")]
+    monkeypatch.setattr("workflowsite.health.MigrationExecutor.migration_plan", lambda *args: plan)
+    answer = client.get("/health/ready")
+    assert answer.status_code == 503
+    assert answer.json()["checks"]["migrations"] == "2 migrations are not applied: run manage.py migrate."
