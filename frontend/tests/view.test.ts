@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { modelOf } from "../src/graph/model";
 import type { Boot } from "../src/run/events";
 import { edgeLive } from "../src/run/live";
-import { apply, MOST_LOG_LINES, MOST_STEPS, move, statusOf, turnsOf, viewOf } from "../src/run/view";
+import { apply, MOST_LOG_LINES, MOST_STEPS, move, statusOf, turnsOf, viewOf, withHead } from "../src/run/view";
 import { reviewLoop } from "./definitions";
 import { at, emptyBoot, event, loopTwice } from "./boot";
 
@@ -137,6 +137,19 @@ test("old steps and lines are dropped, running steps are not", () => {
   expect(view.steps.has("s1")).toBe(true);
   expect(turnsOf(view.nodes.check)).toBe(MOST_STEPS + 100);
   expect(view.log.length).toBe(MOST_LOG_LINES);
+});
+
+test("the head tells that a worker has begun, and never takes an event back", () => {
+  const pending = viewOf(emptyBoot);
+  const begun = withHead(pending, { status: "running", error: "", started_at: at(2) });
+  expect([begun.status, begun.startedAt]).toEqual(["running", Date.parse(at(2))]);
+  expect(withHead(pending, { status: "completed", error: "", started_at: at(2) }).status).toBe("pending");
+  expect(withHead(after(3), { status: "pending", error: "", started_at: null })).toEqual(after(3));
+});
+
+test("the head tells in full why a run failed", () => {
+  const failed = apply(after(1), [event(2, "RunFailed")]);
+  expect(withHead(failed, { status: "failed", error: "a: ValueError: no", started_at: null }).error).toBe("a: ValueError: no");
 });
 
 test("a run that is pending runs with the first sign of life", () => {

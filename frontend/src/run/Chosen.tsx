@@ -1,7 +1,7 @@
 import { Icon } from "../ui/Icon";
 import type { UseRun } from "./store";
 
-/** The node that log and timeline are narrowed to, and the way back to all. */
+/** The node that the log is narrowed to, and the way back to all. */
 export function Chosen({ useRun }: { useRun: UseRun }) {
   const selected = useRun((store) => store.selected);
   const select = useRun((store) => store.select);

@@ -1,6 +1,5 @@
 import { useMemo } from "react";
 import { duration, useNow } from "../ui/time";
-import { Chosen } from "./Chosen";
 import { isOver } from "./events";
 import { lanesOf } from "./lanes";
 import type { UseRun } from "./store";
@@ -89,7 +88,6 @@ export function Timeline({ useRun }: { useRun: UseRun }) {
     <section className="card run-timeline" aria-labelledby="timeline-title">
       <header>
         <h2 id="timeline-title">Timeline</h2>
-        <Chosen useRun={useRun} />
       </header>
       {steps.length === 0 ? (
         <p className="empty">No step has started yet.</p>

@@ -80,6 +80,13 @@ export interface Boot {
   cancel: { url: string; csrf: string } | null;
 }
 
+/** A run's head, as REST gives it: what no event says. */
+export interface RunHead {
+  status: RunStatus;
+  error: string;
+  started_at: string | null;
+}
+
 export interface StateView {
   seq: number;
   values: JsonObject;

@@ -1,9 +1,9 @@
 /** The run of this page: one store, filled by the boot data and kept current by the live stream. */
 import { create, type StoreApi, type UseBoundStore } from "zustand";
-import { type Boot, type Chunk, isOver, type RunEvent, type RunStatus, type StateView } from "./events";
+import type { Boot, Chunk, RunEvent, RunHead, StateView } from "./events";
 import type { Connection } from "./socket";
 import { addOutput, type Output, withoutOver } from "./output";
-import { apply, type RunView, viewOf } from "./view";
+import { apply, type RunView, viewOf, withHead } from "./view";
 
 export interface RunStore {
   view: RunView;
@@ -14,8 +14,7 @@ export interface RunStore {
   selected: string | null;
   receive(events: RunEvent[]): void;
   hear(chunks: Chunk[]): void;
-  /** A worker has begun, as far as a run that is pending goes. */
-  takenUp(status: RunStatus, startedAt: string | null): void;
+  showHead(head: RunHead): void;
   showState(state: StateView): void;
   setConnection(connection: Connection): void;
   select(node: string | null): void;
@@ -36,11 +35,7 @@ export const createRunStore = (boot: Boot): UseRun =>
         return { view, output: withoutOver(before.output, view.steps) };
       }),
     hear: (chunks) => set(({ output }) => ({ output: addOutput(output, chunks) })),
-    takenUp: (status, startedAt) =>
-      set((before) => {
-        if (before.view.status !== "pending" || isOver(status)) return before;
-        return { view: { ...before.view, status, startedAt: startedAt === null ? null : Date.parse(startedAt) } };
-      }),
+    showHead: (head) => set(({ view }) => ({ view: withHead(view, head) })),
     showState: (state) => set((before) => (before.state && before.state.seq > state.seq ? before : { state })),
     setConnection: (connection) => set({ connection }),
     select: (selected) => set({ selected }),

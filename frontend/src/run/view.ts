@@ -4,7 +4,7 @@
  * `viewOf(boot)` is the run as of the boot's `seq`; `apply` adds newer events, so that the view after them equals the
  * boot of a page loaded then (but for what is kept only for a while: old steps and old log lines).
  */
-import type { Boot, RunEvent, RunStatus, Scheduled, StepStatus } from "./events";
+import { type Boot, isOver, type RunEvent, type RunHead, type RunStatus, type Scheduled, type StepStatus } from "./events";
 
 export interface StepView {
   id: string;
@@ -271,6 +271,13 @@ export function viewOf(boot: Boot): RunView {
   }
   for (const event of boot.events) note(draft, event);
   return draft.done();
+}
+
+/** That a worker has begun is told by no event, and why a run failed is told in full by its head alone. */
+export function withHead(view: RunView, head: RunHead): RunView {
+  if (isOver(view.status)) return { ...view, error: head.error };
+  if (view.status !== "pending" || isOver(head.status)) return view;
+  return { ...view, status: head.status, startedAt: millis(head.started_at) };
 }
 
 /** What a node shows: what it does now, else how its newest turn ended. */

@@ -1,5 +1,5 @@
 /** Keeps a run's store current: events over the socket, the state over REST whenever events may have changed it. */
-import { type Boot, isOver, type RunStatus, type StateView } from "./events";
+import { type Boot, isOver, type RunHead, type StateView } from "./events";
 import { follow } from "./socket";
 import type { UseRun } from "./store";
 
@@ -39,11 +39,13 @@ export function watch({ urls }: Boot, useRun: UseRun): () => void {
     useRun.getState().setConnection("over");
     return () => clearTimeout(timer);
   }
-  // A worker that takes up a run writes no event.
-  const pending = window.setInterval(async () => {
-    if (useRun.getState().view.status !== "pending") return clearInterval(pending);
-    const run = await read<{ status: RunStatus; started_at: string | null }>(urls.run);
-    if (run) useRun.getState().takenUp(run.status, run.started_at);
+  const readHead = async () => {
+    const head = await read<RunHead>(urls.run);
+    if (head) useRun.getState().showHead(head);
+  };
+  const pending = window.setInterval(() => {
+    if (useRun.getState().view.status === "pending") void readHead();
+    else clearInterval(pending);
   }, PENDING_EVERY_MS);
   const stop = follow(urls.socket, {
     cursor: () => useRun.getState().view.seq,
@@ -52,7 +54,10 @@ export function watch({ urls }: Boot, useRun: UseRun): () => void {
       soon();
     },
     onOutput: (chunks) => useRun.getState().hear(chunks),
-    onEnd: soon,
+    onEnd: () => {
+      soon();
+      void readHead();
+    },
     onConnection: (connection) => useRun.getState().setConnection(connection),
   });
   return () => {
