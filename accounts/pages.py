@@ -1,4 +1,4 @@
-"""How pages know who is looking."""
+"""How pages know who is looking, and in which organization."""
 
 from __future__ import annotations
 
@@ -8,13 +8,16 @@ from typing import Concatenate, ParamSpec
 
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponseBase
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import get_object_or_404, redirect
+from django.views.decorators.http import require_POST
 
 from accounts.actor import Actor
-from accounts.authentication import credentials_of_request, identify
+from accounts.authentication import SESSION_ORGANIZATION, credentials_of_request, identify
 from accounts.errors import AccountsError
 from accounts.models import Role
 from accounts.permissions import require_role
+from accounts.selectors import organizations_of
 
 P = ParamSpec("P")
 Page = Callable[Concatenate[HttpRequest, P], HttpResponseBase]
@@ -39,3 +42,12 @@ def page_actor(required: Role = Role.VIEWER) -> Callable[[ActorPage[P]], Page[P]
         return guarded
 
     return decorate
+
+
+@require_POST
+@page_actor()
+def choose_organization(request: HttpRequest, actor: Actor) -> HttpResponse:
+    """Act in another one of the user's organizations, until the session ends or another is chosen."""
+    organization = get_object_or_404(organizations_of(actor), slug=request.POST.get("slug", ""))
+    request.session[SESSION_ORGANIZATION] = organization.slug
+    return redirect("home")

@@ -9,11 +9,15 @@ from typing import Any
 
 from django import template
 from django.conf import settings
+from django.db.models import QuerySet
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.timezone import now
 
+from accounts.actor import Actor
+from accounts.models import Organization
+from accounts.selectors import organizations_of
 from runs.models import Run
 
 register = template.Library()
@@ -59,6 +63,12 @@ def _mtime(path: Path) -> float | None:
 def _manifest(path: Path, mtime: float | None) -> dict[str, Any]:
     """What Vite wrote about its build, read again when a new build is there."""
     return json.loads(path.read_text()) if mtime is not None else {}
+
+
+@register.simple_tag
+def other_organizations(actor: Actor) -> QuerySet[Organization]:
+    """The organizations that the user could act in instead."""
+    return organizations_of(actor).exclude(pk=actor.organization.pk).order_by("name")
 
 
 @register.filter

@@ -21,6 +21,7 @@ urlpatterns = [
     path("", pages.home, name="home"),
     path("login/", pages.login, name="login"),
     path("logout/", LogoutView.as_view(), name="logout"),
+    path("", include("accounts.urls")),
     path("", include("graphs.urls")),
     path("", include("runs.urls")),
     path("graph/", include(first_release)),

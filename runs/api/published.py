@@ -14,7 +14,7 @@ from rest_framework.response import Response
 from accounts.api.base import ActorViewSet, JsonObjectField, StrictSerializer
 from accounts.models import Role
 from runs import selectors, services
-from runs.api.versions import version_to_start
+from runs.api.versions import newest_version
 from runs.models import Run
 
 _RUNNING = Run.Status.RUNNING.value
@@ -47,7 +47,7 @@ class PublishedRunViewSet(ActorViewSet):
     def run(self, request: Request) -> Response:
         """Start a run of a graph's newest published version."""
         wanted = self.body(RunBody)
-        version = version_to_start(self.organization, graph=wanted["graph_id"])
+        version = newest_version(self.organization, wanted["graph_id"])
         run = services.start_run(version=version, state=wanted["initial_state"], actor=self.actor)
         return Response({"run_id": str(run.uuid), "status": _RUNNING, "message": "Workflow execution started"})
 

@@ -12,15 +12,16 @@ from graphs.models import GraphVersion
 from graphs.selectors import graphs_of, versions_of
 
 
-def version_to_start(
-    organization: Organization, *, graph: UUID | None = None, version: UUID | None = None
-) -> GraphVersion:
-    """The version that the caller names, or the newest published one of the graph; raises Http404."""
-    versions = versions_of(organization).filter(graph__archived_at=None)
-    if version is not None:
-        return get_object_or_404(versions, uuid=version)
+def named_version(organization: Organization, version: UUID) -> GraphVersion:
+    """The version that the caller names. Raises Http404."""
+    return get_object_or_404(versions_of(organization), uuid=version, graph__archived_at=None)
+
+
+def newest_version(organization: Organization, graph: UUID) -> GraphVersion:
+    """The newest published version of the graph. Raises Http404, and ValidationError where there is none."""
     # One query where all is well; what is wrong is looked up afterwards.
-    found = versions.filter(graph__uuid=graph, status=GraphVersion.Status.PUBLISHED).order_by("-number").first()
+    published = versions_of(organization).filter(status=GraphVersion.Status.PUBLISHED, graph__archived_at=None)
+    found = published.filter(graph__uuid=graph).order_by("-number").first()
     if found is None:
         get_object_or_404(graphs_of(organization), uuid=graph)
         raise ValidationError({"graph": ["This graph has no published version; publish one first."]})

@@ -29,7 +29,7 @@ from runs.api.serializers import (
     StateSerializer,
     StepSerializer,
 )
-from runs.api.versions import version_to_start
+from runs.api.versions import named_version, newest_version
 from runs.api.waiting import wait_for_end, wait_for_entry
 from runs.log import render
 from runs.models import Run
@@ -69,9 +69,10 @@ class RunViewSet(ListModelMixin, RetrieveModelMixin, ActorViewSet):
         """Start a run, and if asked wait for its end."""
         query = self.query(StartQuery)
         wanted = self.body(NewRunSerializer)
-        version = version_to_start(
-            self.organization, graph=wanted.pop("graph", None), version=wanted.pop("version", None)
-        )
+        if "version" in wanted:
+            version = named_version(self.organization, wanted.pop("version"))
+        else:
+            version = newest_version(self.organization, wanted.pop("graph"))
         run = services.start_run(
             version=version,
             state=wanted.pop("initial_state"),
