@@ -1,9 +1,11 @@
 """Graphs and versions over REST."""
 
+import json
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from pytest_django.fixtures import Settings
 from rest_framework.test import APIClient
 
 from accounts.models import AuditEntry
@@ -182,3 +184,16 @@ def test_every_door_to_a_strangers_graph_is_shut(api_client: APIClient, stranger
         answer = api_client.post(path, wanted)
         assert answer.status_code == 404
         assert answer.json()["error"]["code"] == "not-found"
+
+
+def test_a_definition_is_taken_up_to_its_limit(api_client: APIClient, settings: Settings) -> None:
+    size = len(json.dumps(TWO_NODES, separators=(",", ":")))
+    for limit, status in ((size, 201), (size - 1, 413)):
+        settings.WORKFLOW = settings.WORKFLOW.model_copy(update={"max_definition_bytes": limit})
+        assert api_client.post(GRAPHS, {"definition": TWO_NODES}).status_code == status
+
+
+def test_the_api_speaks_json_whatever_is_asked_for(api_client: APIClient) -> None:
+    answer = api_client.get(GRAPHS, headers={"Accept": "text/html"})
+    assert answer.status_code == 406
+    assert answer.json()["error"]["code"] == "not-acceptable"
