@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Protocol
 
 from django.conf import settings
+from django.core.signals import setting_changed
+from django.dispatch import receiver
 
 from runs.bell.channels import ANYTHING, Hint, Role
 
@@ -71,11 +73,18 @@ def _ring(role: Role, hint: Hint) -> None:
         logger.debug("The bell did not ring.", exc_info=True)
 
 
+@functools.cache
 def _bell() -> Bell:
+    """The installation's bell, looked up once: ringing is on the path of every commit."""
     database = settings.DATABASES["default"]
     return _bell_of(
         database["ENGINE"], str(database["NAME"]), settings.ENVIRONMENT.redis_url, settings.WORKFLOW.runtime_dir
     )
+
+
+@receiver(setting_changed)
+def _forget_bell(**_: object) -> None:
+    _bell.cache_clear()
 
 
 @functools.cache

@@ -2,7 +2,8 @@
 
 The directory is the register of who listens: a socket file whose owner is gone refuses the datagram and is removed by
 whoever notices. Linux lets only `net.unix.max_dgram_qlen` datagrams wait in a socket; those past that are dropped, so
-a listener that finds that many waiting says ANYTHING.
+a listener that finds that many waiting says ANYTHING. Between two readings it rests: waking a sleeping process costs
+the one that rings more than all the rest, and a busy driver rings thousands of times a second.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from runs.bell.channels import ANYTHING, Hint, Role, decode, encode
 logger = logging.getLogger(__name__)
 
 _PAYLOAD_BYTES = 64
+_REST_S = 0.005
 _CLOCK_STEP_NS = 50_000_000
 """File systems stamp directories with a clock that is up to some ten milliseconds late."""
 
@@ -67,13 +69,11 @@ class LocalBell:
             logger.warning("The bell cannot be heard (%s); news comes by the slow poll alone.", error)
             yield
             return
-        loop = asyncio.get_running_loop()
-        loop.add_reader(receiver, _drain, receiver, _queue_length(), on_hint)
+        ear = _Ear(receiver, on_hint)
         try:
             yield
         finally:
-            loop.remove_reader(receiver)
-            receiver.close()
+            ear.close()
             address.unlink(missing_ok=True)
 
     def _open(self, role: Role) -> tuple[socket.socket, Path]:
@@ -129,12 +129,34 @@ def _queue_length() -> int:
         return 1
 
 
-def _drain(receiver: socket.socket, queue_length: int, on_hint: Callable[[Hint], None]) -> None:
-    payloads: list[bytes] = []
-    with suppress(BlockingIOError):
-        while len(payloads) <= queue_length:
-            payloads.append(receiver.recv(_PAYLOAD_BYTES))
-    for payload in dict.fromkeys(payloads):
-        on_hint(decode(payload.decode("ascii", "replace")))
-    if len(payloads) >= queue_length:
-        on_hint(ANYTHING)
+class _Ear:
+    """Reads a listener's socket on the running loop: at once after a silence, then after each rest."""
+
+    def __init__(self, receiver: socket.socket, on_hint: Callable[[Hint], None]) -> None:
+        self._receiver = receiver
+        self._on_hint = on_hint
+        self._queue_length = _queue_length()
+        self._loop = asyncio.get_running_loop()
+        self._rest: asyncio.TimerHandle | None = None
+        self._listen()
+
+    def close(self) -> None:
+        if self._rest is not None:
+            self._rest.cancel()
+        self._loop.remove_reader(self._receiver)
+        self._receiver.close()
+
+    def _listen(self) -> None:
+        self._loop.add_reader(self._receiver, self._drain)
+
+    def _drain(self) -> None:
+        self._loop.remove_reader(self._receiver)
+        self._rest = self._loop.call_later(_REST_S, self._listen)
+        payloads: list[bytes] = []
+        with suppress(BlockingIOError):
+            while len(payloads) <= self._queue_length:
+                payloads.append(self._receiver.recv(_PAYLOAD_BYTES))
+        for payload in dict.fromkeys(payloads):
+            self._on_hint(decode(payload.decode("ascii", "replace")))
+        if len(payloads) >= self._queue_length:
+            self._on_hint(ANYTHING)

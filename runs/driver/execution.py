@@ -134,6 +134,7 @@ class Execution:
                 self._apply(self._settler.crash(self._state, step, attempt, payload["crashes"]), mail=mail)
             case _:
                 raise ValueError(f"Mail {mail.id} is of the unknown kind {mail.kind!r}.")
+        self._admit(())
 
     def drain(self) -> None:
         """Start nothing more, and let go of the run when the calls under way have ended."""
@@ -254,18 +255,24 @@ class Execution:
     def _act(self, decisions: Iterable[Decision], pending: Pending) -> None:
         for decision in decisions:
             match decision:
-                case StartStep():
+                case StartStep() if self.run.durability == Run.Durability.SYNC:
                     pending.starts.append(decision)
+                case StartStep():
+                    self._throttle.add(decision)
                 case CancelStep(step=step):
-                    self._throttle.forget(step)
-                    if call := self._calls.pop(step, None):
-                        call.give_up()
+                    self._give_up(step)
                 case CollectItem(step=step, index=index):
                     self._throttle.release_item(step, index)
                     self._apply(collect(self._plan, self._state, decision))
-        if self.run.durability != Run.Durability.SYNC and pending.starts:
-            starts, pending.starts = pending.starts, []
-            self._loop.call_soon(self._admit, starts)
+
+    def _give_up(self, step: StepId) -> None:
+        """The step is not wanted any more, wherever it is: waiting for a commit, for a place, or under way."""
+        for gathered in (self._pending, self._committing):
+            if gathered is not None:
+                gathered.starts = [start for start in gathered.starts if start.step != step]
+        self._throttle.forget(step)
+        if call := self._calls.pop(step, None):
+            call.give_up()
 
     def _close_step(self, outcome: StepCompleted | StepFailed, finished: Finished | None, write: RunWrite) -> None:
         if self._chunks.pop(outcome.step, None) is not None:

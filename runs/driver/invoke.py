@@ -93,7 +93,7 @@ class Call:
         self._finish_soon(value, None)
 
     def _finish_soon(self, value: Any, error: BaseException | None) -> None:
-        # As a callback of its own: a bug in what follows reaches the loop's exception handler at once.
+        # Not at once: whoever started the call is still busy with that.
         asyncio.get_running_loop().call_soon(self._finish, value, error)
 
     def run_coroutine(self, tool: Tool, arguments: dict[str, Any], *, timeout_s: float) -> None:
@@ -106,7 +106,11 @@ class Call:
                 value = await tool.function(**arguments)
         except BaseException as raised:  # if it is our own cancelling, the call is over and nothing is reported
             error = _timed_out(timeout_s) if timeout.expired() else raised
-        self._finish_soon(value, error)
+        try:
+            self._finish(value, error)
+        except Exception as bug:  # a task would tell of it only when it is collected
+            context = {"message": "The outcome of a tool could not be taken in.", "exception": bug}
+            asyncio.get_running_loop().call_exception_handler(context)
 
     # ---- in a thread
 

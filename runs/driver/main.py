@@ -27,7 +27,7 @@ from runs.driver.execution import Execution
 from runs.driver.pacemaker import Pacemaker
 from runs.driver.services import Services
 from runs.driver.threads import DaemonPool
-from runs.errors import StoreError
+from runs.errors import StoreBusy, StoreError
 from runs.models import Driver as DriverRow
 from runs.store import ClaimedRun, Store, open_store
 from tools import registry
@@ -112,6 +112,8 @@ class Driver:
             try:
                 self._deliver_mail()
                 self._claim()
+            except StoreBusy:  # with SQLite an everyday thing: somebody else is about to be done
+                asyncio.get_running_loop().call_later(INLINE_BUSY_TIMEOUT_S, self._attention.set)
             except StoreError as error:
                 logger.warning("Cannot look for work: %s", error)
             if pool.abandoned > settings.WORKFLOW.max_abandoned_threads:

@@ -223,8 +223,8 @@ def _translated() -> Iterator[None]:
 
 
 def _stamp(value: datetime) -> str:
-    """As Django writes an aware datetime into SQLite."""
-    return str(value.replace(tzinfo=None))
+    """As Django writes a UTC datetime into SQLite: without its offset."""
+    return value.isoformat(" ")[:-6]
 
 
 def _optional(value: datetime | None) -> str | None:
