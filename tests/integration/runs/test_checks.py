@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from django.conf import settings as project
+from django.db import connection
 from pytest_django.fixtures import Settings
 
 from runs.checks import check_hosts, check_settings
@@ -62,5 +63,6 @@ def test_drivers_of_several_hosts_need_a_database_server() -> None:
         started_at=driver.started_at,
         beat_at=driver.beat_at,
     )
-    assert ids(check_hosts(databases=["default"])) == ["runs.E005"]
+    refused = ["runs.E005"] if connection.vendor == "sqlite" else []
+    assert ids(check_hosts(databases=["default"])) == refused
     assert check_hosts(databases=[]) == []
