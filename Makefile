@@ -18,6 +18,7 @@ run: setup ## serve pages, API and workers for development: make run [PORT=8000]
 	@DEBUG=1 $(BIN)/python manage.py serve --port $(PORT)
 
 test: setup ## run all tests, on SQLite and, where there is one, on PostgreSQL; print the coverage
+	@PATH="$(CURDIR)/$(BIN):$$PATH" npm --prefix frontend run --silent test
 	@$(BIN)/python scripts/run_tests.py
 
 lint: setup ## check style and who imports whom
