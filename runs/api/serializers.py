@@ -58,7 +58,9 @@ class StartedRunSerializer(RunSerializer):
 
 
 class NewRunSerializer(StrictSerializer):
-    graph = serializers.UUIDField(required=False, help_text="Its newest published version is run.")
+    graph = serializers.CharField(
+        required=False, max_length=120, help_text="Id or slug of a graph; its newest published version is run."
+    )
     version = serializers.UUIDField(required=False, help_text="This version is run.")
     initial_state = JsonObjectField(default=dict)
     business_key = serializers.CharField(max_length=200, default="", allow_blank=True)

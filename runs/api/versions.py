@@ -17,12 +17,19 @@ def named_version(organization: Organization, version: UUID) -> GraphVersion:
     return get_object_or_404(versions_of(organization), uuid=version, graph__archived_at=None)
 
 
-def newest_version(organization: Organization, graph: UUID) -> GraphVersion:
-    """The newest published version of the graph. Raises Http404, and ValidationError where there is none."""
+def newest_version(organization: Organization, graph: str) -> GraphVersion:
+    """The newest published version of the graph with this id or slug.
+
+    Raises Http404, and ValidationError where no version is published.
+    """
+    try:
+        wanted = {"uuid": UUID(graph)}
+    except ValueError:
+        wanted = {"slug": graph}
     # One query where all is well; what is wrong is looked up afterwards.
     published = versions_of(organization).filter(status=GraphVersion.Status.PUBLISHED, graph__archived_at=None)
-    found = published.filter(graph__uuid=graph).order_by("-number").first()
+    found = published.filter(**{f"graph__{name}": value for name, value in wanted.items()}).order_by("-number").first()
     if found is None:
-        get_object_or_404(graphs_of(organization), uuid=graph)
+        get_object_or_404(graphs_of(organization), **wanted)
         raise ValidationError({"graph": ["This graph has no published version; publish one first."]})
     return found

@@ -52,6 +52,11 @@ def test_a_run_is_started_by_its_graph_or_by_a_version(api_client: APIClient, ve
         assert api_client.get(f"{RUNS}{run['id']}/").json()["id"] == run["id"]
 
 
+def test_a_graph_is_named_by_its_slug_too(api_client: APIClient, version: GraphVersion) -> None:
+    assert api_client.post(RUNS, {"graph": version.graph.slug}).json()["graph"] == str(version.graph.uuid)
+    assert api_client.post(RUNS, {"graph": "no-such-graph"}).status_code == 404
+
+
 @pytest.mark.parametrize("both", [True, False])
 def test_a_start_names_either_a_graph_or_a_version(api_client: APIClient, version: GraphVersion, both: bool) -> None:
     wanted = {"graph": str(version.graph.uuid), "version": str(version.uuid)} if both else {}
