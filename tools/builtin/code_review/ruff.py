@@ -100,12 +100,17 @@ def _issue(finding: dict[str, Any]) -> Issue:
     return Issue(
         rule=finding["code"],
         name=finding["name"],
-        message=finding["message"],
+        message=_printable(finding["message"]),
         line=finding["location"]["row"],
         column=finding["location"]["column"],
-        advice=fix.get("message") or finding["message"],
+        advice=_printable(fix.get("message") or finding["message"]),
         fixable=fix.get("applicability") == "safe",
     )
+
+
+def _printable(message: str) -> str:
+    # Ruff quotes the value of a string, not its source; the state holds no NUL.
+    return message.replace("\0", "\\0")
 
 
 def _syntax_error(error: Unreadable) -> Issue:

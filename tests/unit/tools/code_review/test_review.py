@@ -233,6 +233,11 @@ def test_what_python_cannot_parse_is_an_issue(code):
     assert score(code, issue_count=1)[0] == 0
 
 
+def test_a_nul_that_ruff_quotes_is_shown_as_an_escape():
+    [message] = [one["message"] for one in issues_of('print("%(\\0)s" % {"a": 1})\n') if one["rule"] == "F505"]
+    assert message.endswith(r"placeholder(s): \0")
+
+
 def test_radon_goes_on_after_a_statement_that_is_too_deep_for_it():
     said = []
     deep = "def deep():\n    return " + "+".join(["1"] * 600)
@@ -264,7 +269,7 @@ def test_a_file_past_the_size_limit_is_refused_in_a_sentence():
 
 @settings(max_examples=25, deadline=None)
 @given(
-    st.text(st.characters(exclude_categories=["Cs"]), max_size=60)
+    st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=60)
     | st.text("def f(x):\n\t ifreturn=1'\"#[]", max_size=60)
 )
 def test_any_text_is_reviewed(code):
