@@ -7,6 +7,10 @@ test("steps one after the other share a lane", () => {
   expect(lanesOf([span(0, 10), span(10, 20), span(25, 30)], 40)).toEqual([0, 0, 0]);
 });
 
+test("a millisecond of overlap comes from rounding", () => {
+  expect(lanesOf([span(0, 10), span(9, 11), span(10, 20)], 40)).toEqual([0, 0, 0]);
+});
+
 test("steps at the same time lie under each other, and a free lane is used again", () => {
   expect(lanesOf([span(0, 10), span(5, 20), span(12, 15)], 40)).toEqual([0, 1, 0]);
 });

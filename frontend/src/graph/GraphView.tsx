@@ -100,7 +100,7 @@ export function GraphView({ model, selected = null, onSelect }: Props) {
     >
       <Background variant={BackgroundVariant.Dots} gap={20} size={1.5} />
       <Controls showInteractive={false} orientation="horizontal" fitViewOptions={FIT} />
-      {model.nodes.length > MANY_NODES && <MiniMap pannable zoomable ariaLabel="Map of the graph" />}
+      {model.nodes.length > MANY_NODES && <MiniMap pannable zoomable nodeBorderRadius={0} ariaLabel="Map of the graph" />}
     </ReactFlow>
   );
 }

@@ -17,7 +17,7 @@ export interface Layout {
 
 const LINE = 26;
 const BODY = 54;
-const WIDTH = 216;
+const WIDTH = 236;
 const LABEL_HEIGHT = 18;
 const LABEL_LETTER = 6.8;
 const LARGE = 300;

@@ -8,6 +8,7 @@ export function StateInspector({ useRun }: { useRun: UseRun }) {
   const state = useRun((store) => store.state);
   const written = useRun((store) => store.view.written);
   const seq = useRun((store) => store.view.seq);
+  const entries = Object.entries(state?.values ?? {});
   const copy = () => void navigator.clipboard.writeText(JSON.stringify(state?.values ?? {}, null, 2));
   return (
     <section className="card run-state" aria-labelledby="state-title">
@@ -17,9 +18,11 @@ export function StateInspector({ useRun }: { useRun: UseRun }) {
           Copy as JSON
         </button>
       </header>
-      {state ? (
+      {state === null && <p className="empty">Reading the state…</p>}
+      {state !== null && entries.length === 0 && <p className="empty">The state has no keys.</p>}
+      {state !== null && entries.length > 0 && (
         <ul className="tree" data-testid="state" tabIndex={0} aria-labelledby="state-title">
-          {Object.entries(state.values).map(([key, value]) => (
+          {entries.map(([key, value]) => (
             <li key={key}>
               <JsonTree label={<span className="tree-key">{key}:</span>} value={value} />
               {state.conflicts.includes(key) && (
@@ -31,8 +34,6 @@ export function StateInspector({ useRun }: { useRun: UseRun }) {
             </li>
           ))}
         </ul>
-      ) : (
-        <p className="empty">Reading the state…</p>
       )}
     </section>
   );

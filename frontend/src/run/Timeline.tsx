@@ -3,7 +3,7 @@ import { duration, useNow } from "../ui/time";
 import { isOver } from "./events";
 import { lanesOf } from "./lanes";
 import type { UseRun } from "./store";
-import type { StepView } from "./view";
+import { type StepView, turnsOf } from "./view";
 
 const LANE = 7;
 const TICKS = 5;
@@ -81,6 +81,7 @@ export function Timeline({ useRun }: { useRun: UseRun }) {
   const now = useNow(!isOver(view.status));
   const rows = useMemo(() => rowsOf(view.steps), [view.steps]);
   const steps = [...view.steps.values()];
+  const total = Object.values(view.nodes).reduce((sum, node) => sum + turnsOf(node), 0);
   const from = Math.min(...steps.map((step) => step.startedAt));
   const latest = Math.max(...steps.map((step) => step.finishedAt ?? (isOver(view.status) ? step.startedAt : now)));
   const to = Math.max(latest, from + 1);
@@ -88,6 +89,11 @@ export function Timeline({ useRun }: { useRun: UseRun }) {
     <section className="card run-timeline" aria-labelledby="timeline-title">
       <header>
         <h2 id="timeline-title">Timeline</h2>
+        {steps.length < total && (
+          <span className="muted small">
+            the newest {steps.length.toLocaleString()} of {total.toLocaleString()} steps
+          </span>
+        )}
       </header>
       {steps.length === 0 ? (
         <p className="empty">No step has started yet.</p>
