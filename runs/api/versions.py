@@ -22,10 +22,7 @@ def newest_version(organization: Organization, graph: str) -> GraphVersion:
 
     Raises Http404, and ValidationError where no version is published.
     """
-    try:
-        wanted = {"uuid": UUID(graph)}
-    except ValueError:
-        wanted = {"slug": graph}
+    wanted = {"uuid": graph} if _is_uuid(graph) else {"slug": graph}
     # One query where all is well; what is wrong is looked up afterwards.
     published = versions_of(organization).filter(status=GraphVersion.Status.PUBLISHED, graph__archived_at=None)
     found = published.filter(**{f"graph__{name}": value for name, value in wanted.items()}).order_by("-number").first()
@@ -33,3 +30,11 @@ def newest_version(organization: Organization, graph: str) -> GraphVersion:
         get_object_or_404(graphs_of(organization), **wanted)
         raise ValidationError({"graph": ["This graph has no published version; publish one first."]})
     return found
+
+
+def _is_uuid(text: str) -> bool:
+    try:
+        UUID(text)
+    except ValueError:
+        return False
+    return True
