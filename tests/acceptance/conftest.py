@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 import requests
-from playwright.sync_api import ConsoleMessage, Page
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -94,18 +94,24 @@ def wait_until_ready(url: str) -> None:
     session.get(f"{url}health/ready", timeout=START_S).raise_for_status()
 
 
-@pytest.fixture(scope="session")
-def browser_type_launch_args() -> dict[str, Any]:
-    return {"executable_path": BROWSER, "args": ["--no-sandbox"]}
-
-
-@pytest.fixture(scope="session")
-def base_url(installation: Installation) -> str:
-    return installation.url
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    # Not longer than a module: as long as Playwright runs, Django takes this thread for that of an event loop.
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
+        yield browser
+        browser.close()
 
 
 @pytest.fixture
-def page(page: Page) -> Iterator[Page]:
+def context(browser: Browser, installation: Installation) -> Iterator[BrowserContext]:
+    context = browser.new_context(base_url=installation.url)
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def page(context: BrowserContext) -> Iterator[Page]:
     """A page on which nothing goes wrong unnoticed: neither a script's error nor a breach of the policy."""
     complaints: list[str] = []
 
@@ -113,6 +119,7 @@ def page(page: Page) -> Iterator[Page]:
         if message.type in ("error", "warning"):
             complaints.append(message.text)
 
+    page = context.new_page()
     page.on("console", note)
     page.on("pageerror", lambda error: complaints.append(str(error)))
     yield page

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from playwright.sync_api import BrowserContext, Page, WebSocketRoute, expect
+from playwright.sync_api import Browser, BrowserContext, Page, WebSocketRoute, expect
 
 from tests.acceptance.conftest import BROWSER, BUILT, Installation
 
@@ -218,7 +218,7 @@ def test_everything_that_can_be_used_has_a_name(page: Page, visit: Callable[[str
 
 
 def test_without_scripts_pages_say_the_same_in_words(
-    browser: Any, installation: Installation, paths: list[str]
+    browser: Browser, installation: Installation, paths: list[str]
 ) -> None:
     context = browser.new_context(java_script_enabled=False, base_url=installation.url)
     page = context.new_page()
