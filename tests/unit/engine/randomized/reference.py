@@ -54,6 +54,7 @@ class Token:
         self.attempt = 1
         self.error = None  # what a handler sees
         self.why = None  # (cause, type, keys) of a frozen one
+        self.unresolved = set()
         self.items = self.results = self.scopes = None
 
 
@@ -78,7 +79,9 @@ class Reference:
     # ------------------------------------------------------------------ what can be asked
 
     def running(self) -> dict[bytes, Token]:
-        return {t.id: t for s in self.scopes() for t in s.tokens if t.status == "run"} if self.status == "running" else {}
+        return (
+            {t.id: t for s in self.scopes() for t in s.tokens if t.status == "run"} if self.status == "running" else {}
+        )
 
     def collecting(self) -> set[tuple[bytes, int]]:
         return {(s.owner.id, s.index) for s in self.scopes() if s.collecting}
@@ -250,7 +253,7 @@ class Reference:
             self.close(scope)
             return True
         joins = {t.node for t in scope.tokens if t.status == "parked"}
-        for node in sorted(joins, key=lambda node: (self.nodes[node]["join"] == "all", node)):
+        for node in sorted(joins, key=lambda node: (not self.is_satisfied(scope, node), node)):
             if self.may_fire(scope, node):
                 self.fire(scope, node)
                 return True
@@ -259,12 +262,14 @@ class Reference:
                 return self.conclude(token)
         return False
 
-    def may_fire(self, scope: Scope, node: str) -> bool:
+    def is_satisfied(self, scope: Scope, node: str) -> bool:
         parked = [t for t in scope.tokens if t.status == "parked" and t.node == node]
         join = self.nodes[node]["join"]
-        if join != "all" and len(parked) >= join["count"]:
-            return True
-        return not any(
+        return join != "all" and len(parked) >= join["count"]
+
+    def may_fire(self, scope: Scope, node: str) -> bool:
+        parked = [t for t in scope.tokens if t.status == "parked" and t.node == node]
+        return self.is_satisfied(scope, node) or not any(
             self.reaches(scope, t.node, node)
             for t in scope.tokens
             if t not in parked and not (t.status == "parked" and self.is_later(scope, t.node, node))
@@ -329,6 +334,7 @@ class Reference:
         conflicts = self.state(scope, past)[1]
         if conflicts:
             token.status, token.why = "frozen", ("join", "ConcurrentUpdateError", conflicts)
+            token.unresolved = set(conflicts)
         elif short:
             token.status, token.why = "frozen", ("join", "JoinUnsatisfied", set())
 
@@ -359,6 +365,7 @@ class Reference:
     def freeze_at_end(self, scope: Scope, why) -> None:
         token = Token(name_of(b"z", scope.first), (0,), END, frozenset(scope.ended), scope)
         token.status, token.why = "frozen", ("end", why[0], set(why[1]))
+        token.unresolved = set(why[1])
         scope.tokens.append(token)
 
     # ------------------------------------------------------------------ maps
@@ -384,7 +391,9 @@ class Reference:
                 return True
             scope.tokens.remove(token)
             token.scopes = None
-            message = f"{failed} of {len(token.items)} items failed; {route.get('tolerated_failures', 0)} are tolerated."
+            message = (
+                f"{failed} of {len(token.items)} items failed; {route.get('tolerated_failures', 0)} are tolerated."
+            )
             self.handle(token, on_error if isinstance(on_error, list) else [on_error], "MapFailed", message)
             return True
         token.path = (*token.path[:-1], token.path[-1] + 1)
@@ -414,8 +423,7 @@ class Reference:
                 write.updates = {k: v for k, v in write.updates.items() if k not in values}
                 write.sets = {k: v for k, v in write.sets.items() if k not in values}
             for token in scope.tokens:
-                if token.why:
-                    token.why = (*token.why[:2], token.why[2] - set(values))
+                token.unresolved -= set(values)
                 if token.scopes is not None and not self.nodes[token.node]["next"].get("collect"):
                     for result in token.results.values():
                         for key in values:
@@ -428,7 +436,7 @@ class Reference:
             t
             for s in self.scopes()
             for t in s.tokens
-            if t.status == "frozen" and t.why[0] != "items" and (not steps or t.id in steps) and not t.why[2]
+            if t.status == "frozen" and t.why[0] != "items" and (not steps or t.id in steps) and not t.unresolved
         ]
         for token in chosen:
             self.status = "running"

@@ -87,9 +87,7 @@ def fingerprint(*parts: Json) -> int:
     return zlib.crc32(repr([sorted(p.items(), key=str) if isinstance(p, Mapping) else p for p in parts]).encode())
 
 
-def _update(
-    node: str, behaviour: Behaviour, seen: int, depth: int
-) -> tuple[JsonObject, JsonObject, tuple[str, ...]]:
+def _update(node: str, behaviour: Behaviour, seen: int, depth: int) -> tuple[JsonObject, JsonObject, tuple[str, ...]]:
     update: JsonObject = {"depth": depth}
     replace: JsonObject = {}
     delete: tuple[str, ...] = ()
@@ -202,7 +200,7 @@ def _map(rng: random.Random, names: list[str], name: str, reliable: bool) -> dic
         "join": rng.choice([*names[1:], END]),
     }
     if rng.random() < 0.7:
-        route["collect"] = {"coll": '= [default(weird, 0), index]', "c_" + name: "= default(log, null)"}
+        route["collect"] = {"coll": "= [default(weird, 0), index]", "c_" + name: "= default(log, null)"}
     if not reliable and rng.random() < 0.4:
         route["tolerated_failures"] = rng.choice([1, 2])
     return route
