@@ -24,7 +24,7 @@ test: setup ## run all tests, on SQLite and, where there is one, on PostgreSQL; 
 lint: setup ## check style and who imports whom
 	@$(BIN)/ruff format --check --quiet . || { echo "Run: $(BIN)/ruff format ."; exit 1; }
 	@$(BIN)/ruff check --quiet .
-	@$(BIN)/lint-imports --no-timing
+	@$(BIN)/lint-imports --no-logo
 
 types: setup ## check types, of Python and of TypeScript
 	@DEBUG=1 $(BIN)/mypy .

@@ -130,8 +130,8 @@ def _boot(request: HttpRequest, run: Run, overview: RunOverview, may_cancel: boo
         "urls": {
             "graph": reverse("graphs:detail", args=[run.version.graph.uuid]),
             "socket": f"/ws/graph/run/{run.uuid}",
-            "run": f"/api/v1/runs/{run.uuid}/",
-            "state": f"/api/v1/runs/{run.uuid}/state/",
+            "run": reverse("run-detail", args=[run.uuid]),
+            "state": reverse("run-state", args=[run.uuid]),
         },
         "cancel": {"url": reverse("runs:cancel", args=[run.uuid]), "csrf": get_token(request)} if may_cancel else None,
     }
