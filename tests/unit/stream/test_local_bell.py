@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from runs import bell
-from runs.bell import ANYTHING, Hint
+from runs.bell import ANYTHING, Hint, local
 from runs.bell.local import LocalBell, directory_for
 
 
@@ -91,6 +91,21 @@ async def test_a_full_queue_becomes_a_hint_to_look_everywhere(directory: Path, e
         for run_id in range(2_000):  # more than any queue holds; the loop does not run in between
             ringer.ring("watcher", Hint(run_id=run_id, seq=1))
         await ear.until(ANYTHING)
+
+
+async def test_a_listener_that_has_just_read_rests_and_then_hears_what_came(
+    directory: Path, ear: Ear, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local, "_REST_S", 0.05)
+    ringer = LocalBell(directory)
+    async with LocalBell(directory).listen("watcher", ear):
+        ringer.ring("watcher", Hint(run_id=1, seq=1))
+        await ear.until(Hint(run_id=1, seq=1))
+        ringer.ring("watcher", Hint(run_id=1, seq=2))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert Hint(run_id=1, seq=2) not in ear.hints
+        await ear.until(Hint(run_id=1, seq=2))
 
 
 async def test_hints_that_wait_together_are_heard_once(directory: Path, ear: Ear) -> None:
