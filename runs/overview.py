@@ -17,6 +17,7 @@ from runs.selectors import StateView, state_at, steps_of
 from tools import strict_json
 
 MAX_STEPS = 500
+MAX_OPEN_STEPS = 2_000
 MAX_EVENTS = 500
 MAX_STATE_BYTES = 256 * 1024
 
@@ -60,7 +61,10 @@ class StepTurn:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunOverview:
-    """A run as of `seq`: all turns counted, the newest steps and events, and the state unless it is very large."""
+    """A run as of `seq`: all turns counted, the newest steps and events, and the state unless it is very large.
+
+    `steps` has all that were not over yet.
+    """
 
     seq: int
     nodes: list[NodeTurns]
@@ -81,7 +85,7 @@ def overview_of(run: Run) -> RunOverview:
         seq=seq,
         nodes=_turns(run, seq),
         maps=_map_items(run, seq),
-        steps=_newest_steps(run, seq),
+        steps=_shown_steps(run, seq),
         events=[_shortened(event) for event in reversed(newest)],
         state=_state(run, seq),
     )
@@ -100,9 +104,13 @@ def _turns(run: Run, seq: int) -> list[NodeTurns]:
     return [NodeTurns(node=node, status=status, count=n, latest_seq=latest or 0) for node, status, n, latest in rows]
 
 
-def _newest_steps(run: Run, seq: int) -> list[StepTurn]:
-    rows = steps_of(run).filter(scheduled_seq__lte=seq).order_by("-scheduled_seq", "-id")[:MAX_STEPS]
-    return [_turn(row, seq) for row in reversed(rows)]
+def _shown_steps(run: Run, seq: int) -> list[StepTurn]:
+    """The newest steps, and older ones that were not over yet: the live stream will tell of their end."""
+    known = steps_of(run).filter(scheduled_seq__lte=seq)
+    newest = known.order_by("-scheduled_seq", "-id")[:MAX_STEPS]
+    open_ones = known.exclude(finished_seq__lte=seq)[:MAX_OPEN_STEPS]
+    rows = {row.pk: row for row in [*newest, *open_ones]}
+    return [_turn(row, seq) for row in sorted(rows.values(), key=lambda row: (row.scheduled_seq, row.pk))]
 
 
 def _turn(row: Step, seq: int) -> StepTurn:

@@ -109,6 +109,18 @@ def test_only_the_newest_steps_and_events_come_with_the_page(actor: Actor, monke
     assert [event["node"] for event in shown.events] == ["judge"]
 
 
+def test_a_step_that_goes_on_comes_with_the_page_however_old(actor: Actor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(overview, "MAX_STEPS", 1)
+    nodes = {**LOOP["nodes"], "fork": {"tool": "noop", "next": ["slow", "measure"]}, "slow": {"tool": "noop"}}
+    play = playing({"name": "fork", "start_node": "fork", "nodes": nodes}, actor, score=3)
+    play.complete("fork")
+    play.complete("measure")
+    assert [(step.node, step.status) for step in overview_of(play.run).steps] == [
+        ("slow", "running"),
+        ("judge", "running"),
+    ]
+
+
 def test_the_state_is_that_of_the_moment(actor: Actor) -> None:
     play = playing(LOOP, actor, score=3)
     play.complete("measure", score=5)
