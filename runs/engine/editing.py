@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from runs.engine.events import JsonObject, StateEdited
 from runs.engine.ledger import ABSENT, Ledger
-from runs.engine.state import Scope
+from runs.engine.state import OpenMap, Scope
 from runs.engine.turn import Turn
 
 
@@ -31,10 +31,19 @@ def _edit_scope(scope: Scope, values: JsonObject) -> None:
         branch.shares_overlay = False
         if branch.frozen is not None:
             branch.frozen.unresolved.difference_update(values)
-        if branch.map is not None and not branch.map.plan.collect:
-            for result in branch.map.results.values():
-                for key in values:
-                    result.pop(key, None)
+        if branch.map is not None:
+            _edit_map(branch.map, values)
+
+
+def _edit_map(opened: OpenMap, values: JsonObject) -> None:
+    for key, value in values.items():
+        if value is ABSENT:
+            opened.outer.pop(key, None)
+        else:
+            opened.outer[key] = value
+        if not opened.plan.collect:
+            for result in opened.results.values():
+                result.pop(key, None)
 
 
 def _forget(ledger: Ledger, values: JsonObject) -> None:

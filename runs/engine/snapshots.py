@@ -117,7 +117,7 @@ def _present(values: JsonObject) -> JsonObject:
 
 
 def _deleted(values: JsonObject) -> list[str]:
-    return [key for key, value in values.items() if value is ABSENT]
+    return sorted(key for key, value in values.items() if value is ABSENT)
 
 
 # --------------------------------------------------------------------------- reading
