@@ -12,9 +12,8 @@ from tools.errors import ToolInputError
 
 
 @pytest.fixture(autouse=True)
-def scratch_registry():
-    with registry.scratch():
-        yield
+def empty_registry(monkeypatch):
+    monkeypatch.setattr(registry, "_current", registry.Registry())
 
 
 class Colour(StrEnum):

@@ -12,13 +12,12 @@ from tools.calling import bind
 PAGE = (Path(__file__).parents[3] / "docs" / "tools.md").read_text()
 
 
-@pytest.fixture(autouse=True)
-def examples():
+@pytest.fixture
+def examples(monkeypatch):
     """Runs every example of the page."""
-    with registry.scratch():
-        for example in re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL):
-            exec(example, {"__name__": "example"})  # noqa: S102 - the page is ours
-        yield
+    monkeypatch.setattr(registry, "_current", registry.Registry())
+    for example in re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL):
+        exec(example, {"__name__": "example"})  # noqa: S102 - the page is ours
 
 
 def run(name, **state):
@@ -26,7 +25,7 @@ def run(name, **state):
     return tool.function(**bind(tool, inputs={}, state=state, context=Context(run_id="r", step_id="s")))
 
 
-def test_the_examples_do_what_the_page_says():
+def test_the_examples_do_what_the_page_says(examples):
     assert run("count_words", text="to be or", shortest=3) == {"word_count": 0}
     lines = [{"article": "pen", "price": 2.0}]
     assert run("price_of", lines=lines, day="2026-01-31") == {

@@ -14,9 +14,8 @@ from tools.errors import ToolDefinitionInvalid
 
 
 @pytest.fixture(autouse=True)
-def scratch_registry():
-    with registry.scratch():
-        yield
+def empty_registry(monkeypatch):
+    monkeypatch.setattr(registry, "_current", registry.Registry())
 
 
 class Severity(StrEnum):
