@@ -1,6 +1,6 @@
 """The cast: an organization with one member of each role, and a stranger who is admin of another one."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 from django.contrib.auth.models import User
@@ -8,6 +8,7 @@ from rest_framework.test import APIClient
 
 from accounts.actor import Actor
 from accounts.models import Membership, Organization, Role
+from runs import bell
 
 
 def member(organization: Organization, username: str, role: Role) -> User:
@@ -78,3 +79,10 @@ def client_of() -> Callable[[User], APIClient]:
 def api_client(owner: User, client_of: Callable[[User], APIClient]) -> APIClient:
     """The owner's client."""
     return client_of(owner)
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None) -> Iterator[None]:
+    """The bell may have a connection of its own to the test database; it is closed before that is dropped."""
+    yield
+    bell.stop_ringing()

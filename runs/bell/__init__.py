@@ -22,7 +22,7 @@ from django.dispatch import receiver
 
 from runs.bell.channels import ANYTHING, Hint, Role
 
-__all__ = ["ANYTHING", "Hint", "Listener", "Role", "ring_drivers", "ring_watchers"]
+__all__ = ["ANYTHING", "Hint", "Listener", "Role", "ring_drivers", "ring_watchers", "stop_ringing"]
 
 logger = logging.getLogger(__name__)
 
@@ -34,6 +34,9 @@ class Bell(Protocol):
 
     def ring(self, role: Role, hint: Hint) -> None:
         """Tell every listener of this role, without waiting."""
+
+    def close(self) -> None:
+        """Give back what ringing holds; the next ring takes it again."""
 
     def listen(self, role: Role, on_hint: OnHint) -> AbstractAsyncContextManager[None]:
         """Call `on_hint` on the running loop for each hint, while the context is open."""
@@ -47,6 +50,11 @@ def ring_drivers() -> None:
 def ring_watchers(run_id: int, seq: int) -> None:
     """Tell whoever watches the run that its journal has reached `seq` (or that it streamed something)."""
     _ring("watcher", Hint(run_id=run_id, seq=seq))
+
+
+def stop_ringing() -> None:
+    """Send what still waits to be sent and disconnect, as before the database goes away. The next ring connects."""
+    _bell().close()
 
 
 class Listener:

@@ -61,6 +61,9 @@ class LocalBell:
                 with suppress(OSError):
                     os.unlink(address)  # noqa: PTH108 - a Path costs more than the whole ring
 
+    def close(self) -> None:
+        """Nothing is held but one socket, which the next ring would need again."""
+
     @asynccontextmanager
     async def listen(self, role: Role, on_hint: Callable[[Hint], None]) -> AsyncIterator[None]:
         try:

@@ -12,6 +12,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from queue import Empty, SimpleQueue
 
 from runs.bell.channels import Hint, Role
@@ -25,7 +26,7 @@ Batch = list[tuple[Role, Hint]]
 
 
 class Outbox:
-    """`connect` is called in the thread and returns what sends a batch; a forked child connects anew.
+    """`connect` is entered in the thread and gives what sends a batch; a forked child connects anew.
 
     When either raises, that is logged, the hints of the next second are dropped, and it connects again.
     """
@@ -34,11 +35,11 @@ class Outbox:
     _lock: threading.Lock
     _thread: threading.Thread | None
 
-    def __init__(self, connect: Callable[[], Callable[[Batch], None]]) -> None:
+    def __init__(self, connect: Callable[[], AbstractContextManager[Callable[[Batch], None]]]) -> None:
         self._connect = connect
         self._reset()
         os.register_at_fork(after_in_child=self._reset)
-        atexit.register(self._flush)
+        atexit.register(self.close)
 
     def put(self, role: Role, hint: Hint) -> None:
         self._queue.put((role, hint))
@@ -48,6 +49,13 @@ class Outbox:
                     self._thread = threading.Thread(target=self._run, name="bell", daemon=True)
                     self._thread.start()
 
+    def close(self) -> None:
+        """Send what waits, if that takes no time, and disconnect. The next hint starts anew."""
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            self._queue.put(None)
+            thread.join(_EXIT_S)
+
     def _reset(self) -> None:
         """Threads do not survive a fork; the child's first hint starts its own."""
         self._queue = SimpleQueue()
@@ -55,21 +63,25 @@ class Outbox:
         self._thread = None
 
     def _run(self) -> None:
-        send: Callable[[Batch], None] | None = None
-        silent_until = 0.0
-        while batch := self._take():
-            if time.monotonic() < silent_until:
-                continue
+        batch = self._take()
+        while batch:
             try:
-                send = send or self._connect()
-                send(batch)
+                with self._connect() as send:
+                    while batch:
+                        send(batch)
+                        batch = self._take()
             except Exception as error:  # whatever the other side's client raises
                 logger.warning("The bell does not ring (%s); news travels by the slow poll alone.", error)
-                send = None
-                silent_until = time.monotonic() + _RETRY_S
+                batch = self._drop(time.monotonic() + _RETRY_S)
+
+    def _drop(self, until: float) -> Batch:
+        """Drop what comes until then; return the first hints after it."""
+        while (batch := self._take()) and time.monotonic() < until:
+            pass
+        return batch
 
     def _take(self) -> Batch:
-        """Wait for hints and return those that are there, the newest of each run; empty at the end of the process."""
+        """Wait for hints and return those that are there, the newest of each run; empty when it is closed."""
         newest: dict[tuple[Role, int | None], Hint] = {}
         entry = self._queue.get()
         while entry is not None:
@@ -79,9 +91,6 @@ class Outbox:
                 entry = self._queue.get_nowait()
             except Empty:
                 break
+        if newest and entry is None:
+            self._queue.put(None)  # for the next call
         return [(role, hint) for (role, _), hint in newest.items()]
-
-    def _flush(self) -> None:
-        if self._thread is not None:
-            self._queue.put(None)
-            self._thread.join(_EXIT_S)

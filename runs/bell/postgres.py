@@ -7,8 +7,8 @@ lock of the whole server through its commit, so steps of different drivers would
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, contextmanager
 from typing import Any
 
 import psycopg
@@ -24,23 +24,27 @@ _KEEPALIVE = {"keepalives_idle": 15, "keepalives_interval": 5, "keepalives_count
 
 class PostgresBell:
     def __init__(self) -> None:
-        self._outbox = Outbox(_connect)
+        self._outbox = Outbox(_connected)
 
     def ring(self, role: Role, hint: Hint) -> None:
         self._outbox.put(role, hint)
+
+    def close(self) -> None:
+        self._outbox.close()
 
     def listen(self, role: Role, on_hint: Callable[[Hint], None]) -> AbstractAsyncContextManager[None]:
         return heard(lambda: _payloads(CHANNELS[role]), on_hint, (psycopg.Error, OSError))
 
 
-def _connect() -> Callable[[Batch], None]:
-    connection = psycopg.Connection.connect(**_parameters(), autocommit=True)
+@contextmanager
+def _connected() -> Iterator[Callable[[Batch], None]]:
+    with psycopg.Connection.connect(**_parameters(), autocommit=True) as connection:
 
-    def notify(batch: Batch) -> None:
-        channels = [CHANNELS[role] for role, _ in batch]
-        connection.execute(_NOTIFY, (channels, [encode(hint) for _, hint in batch]))
+        def notify(batch: Batch) -> None:
+            channels = [CHANNELS[role] for role, _ in batch]
+            connection.execute(_NOTIFY, (channels, [encode(hint) for _, hint in batch]))
 
-    return notify
+        yield notify
 
 
 async def _payloads(channel: str) -> AsyncGenerator[str, None]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncGenerator, Callable
-from contextlib import AbstractAsyncContextManager, aclosing
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, aclosing, contextmanager
 from pathlib import Path
 
 from redis import Redis, RedisError
@@ -22,10 +22,13 @@ class RedisBell:
         self._url = url
         # One Redis may serve several installations. The path of the file may differ between containers.
         self._suffix = hashlib.sha256(Path(database).name.encode()).hexdigest()[:16]
-        self._outbox = Outbox(self._connect)
+        self._outbox = Outbox(self._connected)
 
     def ring(self, role: Role, hint: Hint) -> None:
         self._outbox.put(role, hint)
+
+    def close(self) -> None:
+        self._outbox.close()
 
     def listen(self, role: Role, on_hint: Callable[[Hint], None]) -> AbstractAsyncContextManager[None]:
         return heard(lambda: self._payloads(role), on_hint, (RedisError, OSError))
@@ -33,16 +36,17 @@ class RedisBell:
     def _channel(self, role: Role) -> str:
         return f"{CHANNELS[role]}:{self._suffix}"
 
-    def _connect(self) -> Callable[[Batch], None]:
-        client = Redis.from_url(self._url, socket_timeout=_TIMEOUT_S, socket_connect_timeout=_TIMEOUT_S)
+    @contextmanager
+    def _connected(self) -> Iterator[Callable[[Batch], None]]:
+        with Redis.from_url(self._url, socket_timeout=_TIMEOUT_S, socket_connect_timeout=_TIMEOUT_S) as client:
 
-        def publish(batch: Batch) -> None:
-            with client.pipeline(transaction=False) as pipeline:
-                for role, hint in batch:
-                    pipeline.publish(self._channel(role), encode(hint))
-                pipeline.execute()
+            def publish(batch: Batch) -> None:
+                with client.pipeline(transaction=False) as pipeline:
+                    for role, hint in batch:
+                        pipeline.publish(self._channel(role), encode(hint))
+                    pipeline.execute()
 
-        return publish
+            yield publish
 
     async def _payloads(self, role: Role) -> AsyncGenerator[str, None]:
         client = AsyncRedis.from_url(self._url, decode_responses=True, socket_connect_timeout=_TIMEOUT_S)

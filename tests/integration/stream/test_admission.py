@@ -6,7 +6,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from asgiref.sync import sync_to_async
+from channels.db import database_sync_to_async
 from channels.testing import WebsocketCommunicator
 from django.contrib.auth.models import User
 from django.test import Client
@@ -86,7 +86,7 @@ async def test_an_api_key_opens_it(watched: Run, key: str) -> None:
 
 
 async def test_a_session_on_our_own_page_opens_it(watched: Run, viewer: User, cookie_of: Callable[[User], str]) -> None:
-    cookie = await sync_to_async(cookie_of)(viewer)
+    cookie = await database_sync_to_async(cookie_of)(viewer)
     async with opened(watched.uuid, cookie=cookie, origin="https://runs.example.org") as socket:
         assert await outcome(socket) == "open"
 
@@ -94,7 +94,7 @@ async def test_a_session_on_our_own_page_opens_it(watched: Run, viewer: User, co
 async def test_the_page_of_another_site_is_refused_at_the_handshake_whatever_it_brings(
     watched: Run, viewer: User, key: str, cookie_of: Callable[[User], str]
 ) -> None:
-    cookie = await sync_to_async(cookie_of)(viewer)
+    cookie = await database_sync_to_async(cookie_of)(viewer)
     for origin in ("https://evil.example.com", "null", "https://runs.example.org.evil.example.com", "file://"):
         async with opened(watched.uuid, cookie=cookie, key=key, origin=origin) as socket:
             assert await outcome(socket) == 403
@@ -108,7 +108,7 @@ async def test_a_host_that_is_not_ours_is_refused_at_the_handshake(watched: Run,
 async def test_a_session_without_an_origin_is_nobody(
     watched: Run, viewer: User, cookie_of: Callable[[User], str]
 ) -> None:
-    cookie = await sync_to_async(cookie_of)(viewer)
+    cookie = await database_sync_to_async(cookie_of)(viewer)
     async with opened(watched.uuid, cookie=cookie) as socket:
         assert await outcome(socket) == 4401
 
@@ -130,7 +130,7 @@ async def test_in_development_this_machine_acts_in_the_local_organization(
 ) -> None:
     settings.ALLOWED_HOSTS = ["127.0.0.1"]
     settings.DEBUG = True
-    await sync_to_async(ensure_local_organization)()
+    await database_sync_to_async(ensure_local_organization)()
     async with opened(watched.uuid, client=client, host="127.0.0.1:8000") as socket:
         assert await outcome(socket) == code
 
@@ -169,7 +169,7 @@ async def closed_with(socket: WebsocketCommunicator) -> int:
 async def test_a_revoked_key_ends_the_stream(watched: Run, key: str) -> None:
     async with opened(watched.uuid, key=key) as socket:
         assert await outcome(socket) == "open"
-        await sync_to_async(ApiKey.objects.all().delete)()
+        await database_sync_to_async(ApiKey.objects.all().delete)()
         assert await closed_with(socket) == 4401
 
 
@@ -177,10 +177,10 @@ async def test_a_revoked_key_ends_the_stream(watched: Run, key: str) -> None:
 async def test_somebody_who_left_the_organization_is_turned_out(
     watched: Run, viewer: User, cookie_of: Callable[[User], str]
 ) -> None:
-    cookie = await sync_to_async(cookie_of)(viewer)
+    cookie = await database_sync_to_async(cookie_of)(viewer)
     async with opened(watched.uuid, cookie=cookie, origin="https://runs.example.org") as socket:
         assert await outcome(socket) == "open"
-        await sync_to_async(Membership.objects.filter(user=viewer).delete)()
+        await database_sync_to_async(Membership.objects.filter(user=viewer).delete)()
         assert await closed_with(socket) == 4401
 
 

@@ -2,6 +2,8 @@
 
 import os
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -16,14 +18,18 @@ class FarSide:
     def __init__(self) -> None:
         self.batches: list[Batch] = []
         self.connections = 0
+        self.is_connected = False
         self.broken = False
         self.came = threading.Semaphore(0)
         self.gate = threading.Event()
         self.gate.set()
 
-    def connect(self) -> "FarSide":
+    @contextmanager
+    def connect(self) -> Iterator["FarSide"]:
         self.connections += 1
-        return self
+        self.is_connected = True
+        yield self
+        self.is_connected = False
 
     def __call__(self, batch: Batch) -> None:
         assert self.gate.wait(5)
@@ -112,7 +118,23 @@ def test_a_forked_child_has_a_thread_and_a_connection_of_its_own(far: FarSide, o
     assert os.read(reading, 10) == b"2"
 
 
-def test_what_is_in_the_queue_leaves_before_the_process_does(far: FarSide, outbox: Outbox) -> None:
-    outbox.put("driver", ANYTHING)
-    outbox._flush()
+def test_closing_sends_what_waits_and_disconnects(far: FarSide, outbox: Outbox) -> None:
+    outbox._queue.put(("driver", ANYTHING))
+    outbox._queue.put(None)
+    outbox._run()
     assert far.batches == [[("driver", ANYTHING)]]
+    assert not far.is_connected
+
+
+def test_after_it_was_closed_the_next_hint_connects_again(far: FarSide, outbox: Outbox) -> None:
+    outbox.put("driver", ANYTHING)
+    far.wait()
+    outbox.close()
+    outbox.put("driver", ANYTHING)
+    far.wait()
+    assert far.connections == 2
+
+
+def test_closing_what_was_never_used_is_nothing(far: FarSide, outbox: Outbox) -> None:
+    outbox.close()
+    assert far.connections == 0
