@@ -27,7 +27,7 @@ from tests.unit.engine.randomized.reference import Reference
 from tests.unit.engine.randomized.samples import START_STATE, Sample, fingerprint
 
 Json = Any
-MAX_STEPS = 250
+MAX_STEPS = 120
 MAX_EDITS = 3
 
 

@@ -121,6 +121,7 @@ def _route(targets: list[str], behaviour: Behaviour, seen: int) -> tuple[str, ..
 def sample(rng: random.Random, mode: str, *, reliable: bool = False) -> Sample:
     """A random graph of a mode; a reliable one has no failing tools, no handlers and no tolerated failures."""
     nodes, behaviours = _dag(rng) if mode == "dag" else _any_shape(rng, mode, reliable)
+    behaviours["n0"] = Behaviour(replaces=behaviours["n0"].replaces)
     if reliable:
         behaviours = {
             name: Behaviour(routing=b.routing, replaces=b.replaces, quiet=b.quiet) for name, b in behaviours.items()
@@ -156,7 +157,7 @@ def _dag(rng: random.Random) -> tuple[dict[str, Json], dict[str, Behaviour]]:
 
 
 def _any_shape(rng: random.Random, mode: str, reliable: bool) -> tuple[dict[str, Json], dict[str, Behaviour]]:
-    names = [f"n{i}" for i in range(rng.randint(2, 12))]
+    names = [f"n{i}" for i in range(rng.randint(4, 12))]
     nodes: dict[str, Json] = {}
     behaviours = {}
     acyclic = rng.random() < 0.4
@@ -168,7 +169,7 @@ def _any_shape(rng: random.Random, mode: str, reliable: bool) -> tuple[dict[str,
             node["join"] = "all"
         if i and mode == "any" and rng.random() < 0.2:
             node["join"] = {"count": rng.choice([1, 1, 2]), "rest": rng.choice(["cancel", "ignore"])}
-        if mode == "map" and rng.random() < 0.2 and len(names) > 2:
+        if i and mode == "map" and rng.random() < 0.25:
             node["next"] = _map(rng, names, name, reliable)
         handled = not reliable and i and rng.random() < 0.12
         if handled:
@@ -184,7 +185,7 @@ def _any_shape(rng: random.Random, mode: str, reliable: bool) -> tuple[dict[str,
 
 
 def _targets(rng: random.Random, pool: list[str], *, is_start: bool) -> list[str]:
-    count = rng.choice([2, 2, 3, 1]) if is_start else rng.choice([0, 1, 1, 1, 2, 2, 2, 3])
+    count = rng.choice([2, 2, 3, 3, 1]) if is_start else rng.choice([0, 1, 1, 1, 1, 2, 2, 2, 3])
     targets = [rng.choice(pool) for _ in range(count)] if pool else []
     if rng.random() < 0.8:
         targets = list(dict.fromkeys(targets))
