@@ -17,8 +17,6 @@ from pathlib import Path
 from typing import Protocol
 
 from django.conf import settings
-from django.core.signals import setting_changed
-from django.dispatch import receiver
 
 from runs.bell.channels import ANYTHING, Hint, Role
 
@@ -81,18 +79,12 @@ def _ring(role: Role, hint: Hint) -> None:
         logger.debug("The bell did not ring.", exc_info=True)
 
 
-@functools.cache
 def _bell() -> Bell:
-    """The installation's bell, looked up once: ringing is on the path of every commit."""
+    # By the settings of the moment, which costs half a microsecond: tests change the database's name.
     database = settings.DATABASES["default"]
     return _bell_of(
         database["ENGINE"], str(database["NAME"]), settings.ENVIRONMENT.redis_url, settings.WORKFLOW.runtime_dir
     )
-
-
-@receiver(setting_changed)
-def _forget_bell(**_: object) -> None:
-    _bell.cache_clear()
 
 
 @functools.cache
