@@ -15,7 +15,7 @@ from runs.models import Run
 from tests.support import tools as _tools  # noqa: F401 - registers them
 
 _names = itertools.count()
-WAIT_S = 20
+WAIT_S = 60
 
 
 def definition(nodes: dict[str, Any], *, start: str | None = None, **more: Any) -> dict[str, Any]:
