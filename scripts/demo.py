@@ -116,7 +116,7 @@ def wait_until_ready(server: subprocess.Popen[bytes], output: int) -> str:
             try:
                 if requests.get(f"{url}/health/ready", timeout=5).ok:
                     return url
-            except requests.ConnectionError:
+            except requests.RequestException:
                 pass  # the web server is still starting
         time.sleep(0.1)
     fail("The server did not start. It said:\n" + os.pread(output, 100_000, 0).decode())
