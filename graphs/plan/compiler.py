@@ -15,6 +15,8 @@ from graphs.plan.routes import compile_route
 from graphs.spec import END, MAX_NODES, Dynamic, GraphSpec, MapRoute, NodeSpec
 
 Json = Any
+MAX_INFERENCES = 16
+"""Maps nested deeper than this, all without a `join`, get one that may be too early."""
 MAX_SCOPE_NODES = 20 * MAX_NODES
 """Nodes of all scopes of a definition together."""
 
@@ -61,26 +63,29 @@ def compile_plan(spec: GraphSpec) -> Plan:
 
 
 def _map_joins(spec: GraphSpec, names: tuple[str, ...], index: Mapping[str, int]) -> dict[str, int | None]:
-    """The join of each map: as given, else where all ways from `to` meet. None if they never reach `end`."""
+    """The join of each map: as given, else where all ways from `to` meet. None if they never reach `end`.
+
+    Where the ways from `to` lead through another map, they go on at that one's join, which may have to be found first.
+    """
     routes = {name: node.next for name, node in spec.nodes.items() if isinstance(node.next, MapRoute)}
-    if all(route.join is not None for route in routes.values()):
-        return {name: index[route.join] for name, route in routes.items() if route.join is not None}
-    moves = [_flow(spec.nodes[name], index) for name in names[:-1]]
-    tree = PostDominators(moves, index[END])
-    return {
-        name: tree.after([index[target] for target in route.to]) if route.join is None else index[route.join]
-        for name, route in routes.items()
-    }
+    joins = {name: None if route.join is None else index[route.join] for name, route in routes.items()}
+    unnamed = [name for name, join in joins.items() if join is None]
+    for _ in range(MAX_INFERENCES if unnamed else 0):
+        flow = [_flow(spec.nodes[name], joins.get(name), names, index) for name in names[:-1]]
+        tree = PostDominators(flow, index[END])
+        found = {name: tree.after([index[target] for target in routes[name].to]) for name in unnamed}
+        if found.items() <= joins.items():
+            break
+        joins |= found
+    return joins
 
 
-def _flow(node: NodeSpec, index: Mapping[str, int]) -> list[int]:
-    """The moves of a node; a map without a join flows through its body."""
-    route = node.next
-    if not isinstance(route, MapRoute):
-        return [index[move] for move in moves_of(node)]
-    if route.join is not None:
-        return [index[move] for move in moves_of(node, map_join=route.join)]
-    return [index[target] for target in (*route.to, *(target for case in node.on_error for target in case.to))]
+def _flow(node: NodeSpec, map_join: int | None, names: tuple[str, ...], index: Mapping[str, int]) -> list[int]:
+    """The moves of a node; a map whose join is not known yet flows through its body."""
+    if isinstance(node.next, MapRoute) and map_join is None:
+        to = node.next.to
+        return [index[move] for move in (*to, *moves_of(node, map_join=to[0]))]
+    return [index[move] for move in moves_of(node, map_join=END if map_join is None else names[map_join])]
 
 
 def _compile_node(name: str, index: Mapping[str, int], spec: NodeSpec, map_joins: Mapping[str, int | None]) -> NodePlan:

@@ -25,7 +25,7 @@ class Report:
 
 
 def campaign(kind: str, seeds: Iterable[int], orders: int, *, stop_at_first: bool = False) -> Report:
-    """Play the samples of `seeds`, each in `orders` orders, with keys renumbered at nearly every join in half of them."""
+    """Play the samples of `seeds`, each in `orders` orders; in half of them nearly every join renumbers the keys."""
     report = Report()
     for seed in seeds:
         _try_sample(kind, seed, orders, report)
