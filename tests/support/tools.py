@@ -50,6 +50,14 @@ def wait_for(name: str, ctx: Context) -> dict:
 
 
 @tool
+def think_aloud(name: str, ctx: Context) -> dict:
+    """Streams two words, then waits for its gate."""
+    ctx.stream("Hmm, ")
+    ctx.stream("well")
+    return wait_for(name, ctx)
+
+
+@tool
 async def wait_for_async(name: str) -> dict:
     entered[name].set()
     while not gates[name].is_set():  # noqa: ASYNC110 - the test sets it from its own thread

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -65,6 +66,10 @@ class Server:
         """The memory that the process uses now."""
         pages = Path(f"/proc/{self.pid}/statm").read_text().split()[1]
         return int(pages) * os.sysconf("SC_PAGE_SIZE")
+
+    def kill(self) -> None:
+        """As the kernel does when memory runs out."""
+        os.kill(self.pid, signal.SIGKILL)
 
     def watch(
         self,

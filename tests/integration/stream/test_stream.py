@@ -15,6 +15,7 @@ from tests.integration.stream.server import (
     receive,
     receive_all,
     receive_events,
+    running_server,
     seqs,
 )
 
@@ -67,6 +68,19 @@ def test_another_process_writes_and_every_event_arrives_once_and_in_order(server
             got += [event["seq"] for event in receive_events(client, min(200, 1_001 - len(got)))]
     assert got == list(range(1, 1_002))
     assert writer.wait() == 0
+
+
+def test_a_server_that_is_killed_in_mid_stream_costs_no_event(run: Run, scribe: Scribe, key: str) -> None:
+    with running_server() as first, first.watch(run.uuid, "?after=0", key=key) as client:
+        scribe.write(300)
+        got = [event["seq"] for event in receive_events(client, 200)]
+        scribe.write(700)
+        first.kill()
+        got += seqs(receive_all(client))
+    with running_server() as second, second.watch(run.uuid, f"?after={got[-1]}", key=key) as client:
+        scribe.finish()
+        got += seqs(receive_all(client))
+    assert got == list(range(1, 1_002))
 
 
 def test_a_burst_of_a_thousand_events_in_one_transaction_arrives_in_order(
