@@ -1,13 +1,14 @@
 """Changing graphs: each function is one mutation, with its entry in the audit log.
 
 Definitions come in as JSON values. Everything is refused with DefinitionInvalid, which says all that is wrong, or with
-JsonInvalid for what is no acceptable JSON or too large; then nothing was changed.
+JsonInvalid for what is no acceptable JSON or too large; then nothing was changed. Checking a large definition takes up
+to a second, so it comes before the transaction: SQLite has one write lock for everybody.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from django.conf import settings
 from django.db import transaction
@@ -33,14 +34,14 @@ from tools.strict_json import Json
 _BATCH = 1_000
 
 
-@transaction.atomic
 def create_graph(*, definition: Json, actor: Actor) -> GraphVersion:
     """A new graph with this definition as its first, published version."""
-    spec = _publishable(_parse(definition))
-    version = _new_graph(actor, name=spec.name, description=spec.description)
-    _freeze(version, spec, actor)
-    _store(version, spec)
-    audit.record(actor=actor, action="graph.created", obj=version.graph, data={"version": version.number})
+    spec = _publishable(_parse_with_tools(definition))
+    with transaction.atomic():
+        version = _new_graph(actor, name=spec.name, description=spec.description)
+        _freeze(version, spec, actor)
+        _store(version, spec)
+        audit.record(actor=actor, action="graph.created", obj=version.graph, data={"version": version.number})
     return version
 
 
@@ -53,44 +54,46 @@ def start_draft(*, name: str, description: str = "", actor: Actor) -> GraphVersi
     return version
 
 
-@transaction.atomic
 def create_draft(*, graph: Graph | None = None, definition: Json, actor: Actor) -> GraphVersion:
     """A draft of the graph, or of a new one if there is none yet."""
     spec = _parse(definition)
-    if graph is None:
-        version = _new_graph(actor, name=spec.name, description=spec.description)
-    else:
-        version = GraphVersion(graph=graph, number=_next_number(graph))
-    _store(version, spec)
-    audit.record(actor=actor, action="graph.draft_created", obj=version.graph, data={"version": version.number})
+    with transaction.atomic():
+        if graph is None:
+            version = _new_graph(actor, name=spec.name, description=spec.description)
+        else:
+            version = GraphVersion(graph=graph, number=_next_number(graph))
+        _store(version, spec)
+        audit.record(actor=actor, action="graph.draft_created", obj=version.graph, data={"version": version.number})
     return version
 
 
-@transaction.atomic
 def replace_draft(*, version: GraphVersion, definition: Json, actor: Actor) -> GraphVersion:
     """Another definition in place of the draft's. Raises VersionPublished."""
-    draft = _locked_draft(version)
     spec = _parse(definition)
-    draft.nodes.all().delete()
-    draft.edges.all().delete()
-    _store(draft, spec)
-    audit.record(actor=actor, action="graph.draft_replaced", obj=draft.graph, data={"version": draft.number})
+    with transaction.atomic():
+        draft = _locked_draft(version)
+        draft.nodes.all().delete()
+        draft.edges.all().delete()
+        _store(draft, spec)
+        audit.record(actor=actor, action="graph.draft_replaced", obj=draft.graph, data={"version": draft.number})
     return draft
 
 
-@transaction.atomic
 def publish_version(*, version: GraphVersion, actor: Actor) -> GraphVersion:
     """Freeze a draft, so that runs can use it. Raises VersionPublished, and DefinitionInvalid if it cannot run."""
-    draft = _locked_draft(version)
-    spec = _publishable(spec_of(draft))
-    _freeze(draft, spec, actor)
-    draft.save()
-    graph = draft.graph
-    graph.name, graph.description = spec.name, spec.description
-    graph.save(update_fields=["name", "description", "updated_at"])
-    audit.record(
-        actor=actor, action="graph.published", obj=graph, data={"version": draft.number, "sha256": draft.sha256}
-    )
+    checked = _publishable(spec_of(version))
+    with transaction.atomic():
+        draft = _locked_draft(version)
+        spec = spec_of(draft)
+        if spec != checked:  # somebody changed it meanwhile
+            spec = _publishable(spec)
+        _freeze(draft, spec, actor)
+        draft.save()
+        graph = draft.graph
+        graph.name, graph.description = spec.name, spec.description
+        graph.save(update_fields=["name", "description", "updated_at"])
+        data = {"version": draft.number, "sha256": draft.sha256}
+        audit.record(actor=actor, action="graph.published", obj=graph, data=data)
     return draft
 
 
@@ -158,7 +161,7 @@ def lint_version(version: GraphVersion) -> list[Problem]:
 def lint_definition(definition: Json) -> list[Problem]:
     """The same for a definition that is not stored. Raises JsonInvalid."""
     try:
-        return _problems(_parse(definition))
+        return _problems(_parse_with_tools(definition))
     except DefinitionInvalid as invalid:
         return list(invalid.problems)
 
@@ -166,10 +169,18 @@ def lint_definition(definition: Json) -> list[Problem]:
 # --------------------------------------------------------------------------- checks
 
 
-def _parse(definition: Json) -> GraphSpec:
+def _parse(definition: Json, *, tools: Collection[str] | None = None) -> GraphSpec:
     limits = settings.WORKFLOW
     _, value = strict_json.encode(definition, max_bytes=limits.max_definition_bytes, max_depth=limits.max_json_depth)
-    return parse_definition(value, max_nodes=limits.max_nodes)
+    return parse_definition(value, max_nodes=limits.max_nodes, tools=tools)
+
+
+def _parse_with_tools(definition: Json) -> GraphSpec:
+    """As `_parse`; if the grammar is broken, unknown tools are named too, so that all is said at once."""
+    try:
+        return _parse(definition)
+    except DefinitionInvalid:
+        return _parse(definition, tools=[tool.name for tool in registry.all()])
 
 
 def _problems(spec: GraphSpec) -> list[Problem]:

@@ -6,10 +6,9 @@ import json
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
-from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
-from referencing import Registry
 
+from graphs.json_schema import compile_schema, complaints
 from tools.errors import Detail
 from tools.strict_json import Json, dumps
 
@@ -20,24 +19,22 @@ class StateSchema:
     """A compiled `state.schema`: the whole is checked at input, `properties[key]` at every update of a key."""
 
     def __init__(self, schema: Mapping[str, Json]) -> None:
-        # An empty registry: a reference to another document is an error, never a request to its host.
-        self._whole = Draft202012Validator(schema, registry=Registry())
+        self._whole = compile_schema(schema)
         properties = schema.get("properties", {})
         self._keys = {key: self._whole.evolve(schema=part) for key, part in properties.items()}
         self._is_closed = schema.get("additionalProperties") is False
 
     def check_input(self, state: Json) -> list[Detail]:
         """Everything that is wrong with an initial state, up to `MAX_DETAILS`."""
-        return [_detail(error) for error, _ in zip(self._whole.iter_errors(state), range(MAX_DETAILS), strict=False)]
+        return [_detail(error) for error in complaints(self._whole, state, at_most=MAX_DETAILS)]
 
     def check_values(self, values: Iterable[tuple[str, Json]]) -> list[Detail]:
         """What is wrong with the new values of changed keys, the first complaint of each key."""
         details = []
         for key, value in values:
             if key in self._keys:
-                error = next(self._keys[key].iter_errors(value), None)
-                if error is not None:
-                    details.append(_detail(error, prefix=(key,)))
+                found = complaints(self._keys[key], value, at_most=1)
+                details += [_detail(error, prefix=(key,)) for error in found]
             elif self._is_closed:
                 message = f"The state schema has no property {key!r} and additionalProperties is false."
                 details.append(Detail(path=f"/{key}", code="state-schema", message=message))

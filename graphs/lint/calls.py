@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from graphs.errors import Problem
 from graphs.lint.graph import LintedGraph, ToolSignature, words
 from graphs.plan import UnknownReducer, find_reducer
-from graphs.spec import GraphSpec, NodeSpec, did_you_mean, pointer
+from graphs.spec import GraphSpec, NodeSpec, did_you_mean, no_such_tool, pointer
 
 
 def check_calls(graph: LintedGraph) -> Iterator[Problem]:
@@ -34,8 +34,7 @@ def unknown_reducers(spec: GraphSpec) -> dict[str, Problem]:
 def _tool(graph: LintedGraph, tool: str, inputs: dict[str, object], *path: str) -> Iterator[Problem]:
     signature = graph.tools.get(tool)
     if signature is None:
-        hint = did_you_mean(tool, graph.tools) or " Register it, or name one of the tools that are."
-        yield graph.problem("unknown-tool", f'There is no tool "{tool}".{hint}', *path)
+        yield graph.problem("unknown-tool", no_such_tool(tool, graph.tools), *path)
         return
     known = [parameter.name for parameter in signature.parameters if parameter.kind == "argument"]
     for argument in inputs:

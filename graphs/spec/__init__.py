@@ -4,7 +4,7 @@
 """
 
 from graphs.errors import DefinitionInvalid, Problem
-from graphs.spec.fields import END, LOCAL_NAMES
+from graphs.spec.fields import END, LOCAL_NAMES, no_such_tool
 from graphs.spec.graph import (
     MAX_NODES,
     REDUCERS,
@@ -55,6 +55,7 @@ __all__ = [
     "WaitSpec",
     "describe",
     "did_you_mean",
+    "no_such_tool",
     "parse_definition",
     "pointer",
 ]

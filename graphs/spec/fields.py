@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any
@@ -40,9 +40,10 @@ _CONSTANTS = frozenset({"true", "false", "null", "True", "False", "None", "and",
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
-    """What a field must know of the rest of the definition: the names of all nodes."""
+    """What a field must know of the rest of the definition: the names of all nodes, and of all tools if they count."""
 
     nodes: Collection[str]
+    tools: Collection[str] | None = None
 
 
 def _printable(text: str) -> str:
@@ -86,6 +87,18 @@ def _existing(name: str, info: ValidationInfo) -> str:
     if name != END and isinstance(context, Context) and name not in context.nodes:
         hint = did_you_mean(name, [*context.nodes, END]) or ' Name a node of this graph, or "end".'
         raise complaint("unknown-target", f'There is no node "{name}".{hint}')
+    return name
+
+
+def no_such_tool(name: str, tools: Iterable[str]) -> str:
+    """The sentence about a tool that is not registered."""
+    return f'There is no tool "{name}".' + (did_you_mean(name, tools) or " Register it, or name one that is.")
+
+
+def _registered(name: str, info: ValidationInfo) -> str:
+    context = info.context
+    if isinstance(context, Context) and context.tools is not None and name not in context.tools:
+        raise complaint("unknown-tool", no_such_tool(name, context.tools))
     return name
 
 
@@ -193,6 +206,7 @@ def _moment(value: Json) -> str:
 Text = Annotated[str, Strict()]
 Word = Annotated[str, Strict(), Field(min_length=1, max_length=255)]
 Line = Annotated[str, Strict(), Field(min_length=1, max_length=100), AfterValidator(_printable)]
+ToolName = Annotated[Word, AfterValidator(_registered)]
 NodeName = Annotated[str, Strict(), AfterValidator(_node_name)]
 Variable = Annotated[str, Strict(), AfterValidator(_variable)]
 NameOrExpression = Annotated[str, Strict(), Field(min_length=1), AfterValidator(_name_or_expression)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
@@ -106,9 +107,10 @@ class GraphSpec(Part):
 _GRAPH: TypeAdapter[GraphSpec] = TypeAdapter(GraphSpec)
 
 
-def parse_definition(data: Json, *, max_nodes: int = MAX_NODES) -> GraphSpec:
+def parse_definition(data: Json, *, max_nodes: int = MAX_NODES, tools: Collection[str] | None = None) -> GraphSpec:
     """Check a definition (JSON values, as `tools.strict_json` gives them) and build its spec.
 
+    With `tools`, the names of those that are registered, other tools are refused too; without, any name will do.
     Raises DefinitionInvalid with everything that breaks the grammar, in the order of the definition.
     """
     nodes = data.get("nodes") if isinstance(data, dict) else None
@@ -118,7 +120,7 @@ def parse_definition(data: Json, *, max_nodes: int = MAX_NODES) -> GraphSpec:
     if not isinstance(data, dict):
         message = f"A definition is an object with name, start_node and nodes, not {describe(data)}."
         raise DefinitionInvalid([Problem(code="wrong-type", path="", message=message)])
-    context = Context(nodes=nodes if isinstance(nodes, dict) else ())
+    context = Context(nodes=nodes if isinstance(nodes, dict) else (), tools=tools)
     try:
         return _GRAPH.validate_python(data, context=context)
     except ValidationError as error:

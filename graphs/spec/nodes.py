@@ -19,6 +19,7 @@ from graphs.spec.fields import (
     Seconds,
     Targets,
     Text,
+    ToolName,
     Values,
     Word,
 )
@@ -124,7 +125,7 @@ class CacheSpec(Part):
 class CompensateSpec(Part):
     """The tool that undoes this node's effect when the run fails later."""
 
-    tool: Word
+    tool: ToolName
     inputs: Values = field(default_factory=dict)
 
     def to_json(self) -> Json:
@@ -141,11 +142,11 @@ class Position(Part):
 
 def _compensation(value: Json, info: ValidationInfo) -> CompensateSpec:
     if isinstance(value, str):
-        return CompensateSpec(tool=_WORD.validate_python(value))
+        return CompensateSpec(tool=_TOOL_NAME.validate_python(value, context=info.context))
     return _COMPENSATION.validate_python(value, context=info.context)
 
 
-_WORD: TypeAdapter[str] = TypeAdapter(Word)
+_TOOL_NAME: TypeAdapter[str] = TypeAdapter(ToolName)
 _COMPENSATION: TypeAdapter[CompensateSpec] = TypeAdapter(CompensateSpec)
 
 
@@ -155,7 +156,7 @@ class NodeSpec(Part):
 
     label: Annotated[Text, Field(max_length=200)] = ""
     description: Text = ""
-    tool: Word | None = None
+    tool: ToolName | None = None
     graph: NameOrExpression | None = None
     human: HumanSpec | None = None
     wait: WaitSpec | None = None
