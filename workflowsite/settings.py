@@ -9,6 +9,7 @@ from pathlib import Path
 
 import dj_database_url
 from django.templatetags.static import static
+from django.urls import reverse_lazy
 from dotenv import load_dotenv
 
 from workflowsite.environment import read_environment
@@ -154,6 +155,24 @@ UNFOLD = {
     "SITE_TITLE": "Workflow engine",
     "SITE_HEADER": "Workflow engine",
     "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("site/favicon.svg")}],
+    "SIDEBAR": {
+        "show_all_applications": True,
+        "navigation": [
+            {
+                "title": "Engine",
+                "items": [
+                    {"title": "Graphs", "icon": "account_tree", "link": reverse_lazy("admin:graphs_graph_changelist")},
+                    {
+                        "title": "Versions",
+                        "icon": "history",
+                        "link": reverse_lazy("admin:graphs_graphversion_changelist"),
+                    },
+                    {"title": "Runs", "icon": "play_circle", "link": reverse_lazy("admin:runs_run_changelist")},
+                    {"title": "Tools", "icon": "build", "link": reverse_lazy("admin:tools")},
+                ],
+            }
+        ],
+    },
 }
 
 AUTH_PASSWORD_VALIDATORS = [
