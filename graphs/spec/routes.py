@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
-from pydantic import Field, PlainValidator, TypeAdapter, ValidationInfo
+from pydantic import BeforeValidator, Field, PlainValidator, TypeAdapter, ValidationInfo
 
 from graphs.spec.fields import (
     FILLED,
@@ -84,11 +84,17 @@ class MapRoute(Part):
     tolerated_failures: Annotated[Whole, Field(ge=0, le=2**31 - 1)] = 0
 
 
+def _declared(targets: Json) -> Json:
+    if isinstance(targets, list) and not targets:
+        raise complaint("route-undeclared", "Name the nodes among which the tool may choose; it can go nowhere else.")
+    return targets
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dynamic(Part):
     """The tool itself names where to go, among these."""
 
-    targets: Annotated[tuple[Target, ...], FILLED, Field(alias="dynamic")]
+    targets: Annotated[tuple[Target, ...], BeforeValidator(_declared), Field(alias="dynamic")]
 
 
 Forms = To | Choice | Switch | Each | MapRoute | Dynamic

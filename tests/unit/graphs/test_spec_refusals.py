@@ -69,7 +69,7 @@ NODE_ROWS: list[tuple[dict[str, Any], str, str]] = [
     ({"next": {"map": "= x", "to": "b", "collect": {"k": ["= )"]}}}, "/next/collect/k/0", "expression-invalid"),
     ({"next": {"map": "= x", "to": "b", "max_parallel": 0}}, "/next/max_parallel", "out-of-range"),
     ({"next": {"map": "= x", "to": "b", "tolerated_failures": -1}}, "/next/tolerated_failures", "out-of-range"),
-    ({"tool": "t", "next": {"dynamic": []}}, "/next/dynamic", "empty"),
+    ({"tool": "t", "next": {"dynamic": []}}, "/next/dynamic", "route-undeclared"),
     ({"tool": "t", "next": {"dynamic": "b"}}, "/next/dynamic", "wrong-type"),
     ({"tool": "t", "next": {"dynamic": ["no"]}}, "/next/dynamic/0", "unknown-target"),
     ({"next": {"dynamic": ["b"]}}, "/next/dynamic", "option-without-effect"),
