@@ -7,7 +7,6 @@ import random
 from runs.engine import ids, keys
 from tests.unit.engine.driving import Run
 
-
 RECORDED = [
     "2e77cf73c5dbabadd29c",
     "f9ecb19c00a5d26f88b6",
