@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterator
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Max, ProtectedError
+from django.db.models import Manager, Max, ProtectedError, QuerySet
 from django.utils import timezone
 from django.utils.text import slugify
 
@@ -81,7 +81,7 @@ def replace_draft(*, version: GraphVersion, definition: Json, actor: Actor) -> G
 
 def publish_version(*, version: GraphVersion, actor: Actor) -> GraphVersion:
     """Freeze a draft, so that runs can use it. Raises VersionPublished, and DefinitionInvalid if it cannot run."""
-    checked = _publishable(spec_of(version))
+    checked = _publishable(spec_of(_draft(GraphVersion.objects, version)))
     with transaction.atomic():
         draft = _locked_draft(version)
         spec = spec_of(draft)
@@ -172,6 +172,9 @@ def lint_definition(definition: Json) -> list[Problem]:
 def _parse(definition: Json, *, tools: Collection[str] | None = None) -> GraphSpec:
     limits = settings.WORKFLOW
     _, value = strict_json.encode(definition, max_bytes=limits.max_definition_bytes, max_depth=limits.max_json_depth)
+    if isinstance(value, dict) and isinstance(value.get("nodes"), dict):
+        # The canonical text has sorted the keys; people find their nodes best in the order in which they wrote them.
+        value["nodes"] = {name: value["nodes"][name] for name in definition["nodes"]}
     return parse_definition(value, max_nodes=limits.max_nodes, tools=tools)
 
 
@@ -243,7 +246,12 @@ def _next_number(graph: Graph) -> int:
 
 
 def _locked_draft(version: GraphVersion) -> GraphVersion:
-    draft = GraphVersion.objects.select_for_update(of=("self",)).select_related("graph").get(pk=version.pk)
+    return _draft(GraphVersion.objects.select_for_update(of=("self",)), version)
+
+
+def _draft(versions: Manager[GraphVersion] | QuerySet[GraphVersion], version: GraphVersion) -> GraphVersion:
+    """The version as it is now. Raises VersionPublished."""
+    draft = versions.select_related("graph").get(pk=version.pk)
     if draft.is_published:
         raise VersionPublished(draft)
     return draft

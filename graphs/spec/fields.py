@@ -90,6 +90,16 @@ def _existing(name: str, info: ValidationInfo) -> str:
     return name
 
 
+def _start(name: str, info: ValidationInfo) -> str:
+    context = info.context
+    if name == END:
+        raise complaint("unknown-target", 'A run cannot start at "end"; name the node that runs first.')
+    if isinstance(context, Context) and name not in context.nodes:
+        hint = did_you_mean(name, context.nodes) or " Name the node that runs first."
+        raise complaint("unknown-target", f'There is no node "{name}".{hint}')
+    return name
+
+
 def no_such_tool(name: str, tools: Iterable[str]) -> str:
     """The sentence about a tool that is not registered."""
     return f'There is no tool "{name}".' + (did_you_mean(name, tools) or " Register it, or name one that is.")
@@ -99,12 +109,6 @@ def _registered(name: str, info: ValidationInfo) -> str:
     context = info.context
     if isinstance(context, Context) and context.tools is not None and name not in context.tools:
         raise complaint("unknown-tool", no_such_tool(name, context.tools))
-    return name
-
-
-def _start(name: str) -> str:
-    if name == END:
-        raise complaint("unknown-target", 'A run cannot start at "end"; name the node that runs first.')
     return name
 
 
@@ -215,8 +219,9 @@ Condition = Annotated[str, Strict(), AfterValidator(_compiles)]
 ExpressionText = Annotated[str, Strict(), AfterValidator(_expression)]
 """An expression with its `=`."""
 Target = Annotated[str, Strict(), AfterValidator(_existing)]
-SingleTarget = Annotated[Target, WrapValidator(lambda value, handler: handler(_single(value)))]
-StartNode = Annotated[SingleTarget, AfterValidator(_start)]
+SINGLE = BeforeValidator(_single)
+SingleTarget = Annotated[Target, SINGLE]
+StartNode = Annotated[str, Strict(), SINGLE, AfterValidator(_start)]
 FILLED = BeforeValidator(_filled)
 """On the list as it was given, so that an item that is wrong does not count as missing besides."""
 Targets = Annotated[tuple[Target, ...], FILLED, WrapValidator(_as_targets)]
