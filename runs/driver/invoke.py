@@ -15,6 +15,7 @@ from typing import Any
 
 from django.db import connections
 
+from runs.driver.logs import clean
 from runs.driver.threads import DaemonPool, Job
 from tools.base import Tool
 
@@ -153,4 +154,4 @@ def _timed_out(timeout_s: float) -> TimeoutError:
 def _traceback(error: BaseException | None) -> str:
     if error is None:
         return ""
-    return "".join(traceback.format_exception(error))[-MAX_TRACEBACK_CHARS:]
+    return clean("".join(traceback.format_exception(error))[-MAX_TRACEBACK_CHARS:])
