@@ -7,6 +7,9 @@ import logging
 from datetime import UTC, datetime
 from functools import lru_cache
 
+import django.db
+from django.db import connections
+
 from graphs.errors import GraphsError
 from graphs.models import GraphVersion
 from graphs.plan import Plan
@@ -15,7 +18,7 @@ from runs.driver.execution import Execution
 from runs.driver.services import Services
 from runs.driver.snapshots import SnapshotPolicy
 from runs.engine import RunState
-from runs.errors import JournalDamaged
+from runs.errors import JournalDamaged, StoreError
 from runs.models import Run
 from runs.projection import Projection
 from runs.recovery import fold
@@ -64,7 +67,12 @@ async def adopt(run: ClaimedRun, store: Store, services: Services) -> Execution 
 @lru_cache(maxsize=KNOWN_VERSIONS)
 def _plan_of(version_id: int) -> Plan:
     """The plan of a version by its primary key alone: what is published never changes, so no row need be read."""
-    return plan_of(GraphVersion.objects.select_related("graph").get(pk=version_id))
+    try:
+        return plan_of(GraphVersion.objects.select_related("graph").get(pk=version_id))
+    except django.db.Error as error:
+        raise StoreError(f"The definition cannot be read: {error}") from error
+    finally:
+        connections.close_all()  # this thread is lent; nobody would look after its connection
 
 
 async def _fold(plan: Plan, rows: list[EventRow], snapshot: str | None) -> RunState:
