@@ -77,9 +77,9 @@ def _compare(figure: Figure, ours: Sequence[float], peer: Sequence[float]) -> Ro
         peer=_spread(peer, figure.unit) if peer else "",
         times_better=""
         if ratio is None
-        else f"{ratio:.2g} times better"
+        else f"{_number(ratio)} times better"
         if ratio >= 1
-        else f"{1 / ratio:.2g} times worse",
+        else f"{_number(1 / ratio)} times worse",
         target=", ".join(wanted),
         is_met=all(conditions) if conditions else None,
     )

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-import sqlite3
-import sys
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from sqlite3 import dbapi2
+from typing import Any
+from unittest import mock
 
 from benchmarks import definitions
 from benchmarks.ours.driving import driver, folded_bytes, must_be_completed, publish, start, watched_stores
 
 SHORT, LONG = 100, 1_100
+COUNTED = ("commits", "statements", "rows", "reads")
 
 
 class Tally:
@@ -22,16 +26,18 @@ class Tally:
         self.counts: Counter[str] = Counter()
         self._previous = ""
 
-    def watch_new_connections(self) -> None:
-        """Count on every connection that is opened from now on, until the process ends."""
+    @contextmanager
+    def watching_new_connections(self) -> Iterator[None]:
+        """Count on every connection that Django opens inside the block."""
+        connect = dbapi2.connect
 
-        def hook(event: str, arguments: tuple[object, ...]) -> None:
-            if event == "sqlite3.connect/handle":
-                connection = arguments[0]
-                assert isinstance(connection, sqlite3.Connection)
-                connection.set_trace_callback(self._add)
+        def watched_connect(*args: Any, **kwargs: Any) -> dbapi2.Connection:
+            connection = connect(*args, **kwargs)
+            connection.set_trace_callback(self._add)
+            return connection
 
-        sys.addaudithook(hook)
+        with mock.patch.object(dbapi2, "connect", watched_connect):
+            yield
 
     def _add(self, statement: str) -> None:
         kind = " ".join(statement.split(maxsplit=3)[:3])
@@ -50,17 +56,16 @@ class Tally:
 def writes(*, tool: str) -> dict[str, float]:
     """Commits, writing statements, rows, reads and bytes a step: the difference between two loops, divided."""
     tally = Tally()
-    tally.watch_new_connections()
-    with watched_stores() as times, driver():
+    with tally.watching_new_connections(), watched_stores() as times, driver():
         version = publish(definitions.loop(tool))
         totals = []
         for turns in (SHORT, SHORT, LONG):  # the first warms up
-            run = start(version, {"turns": turns})
             before = folded_bytes()
-            tally.counts.clear()
+            tally.counts = Counter(dict.fromkeys(COUNTED, 0))
+            run = start(version, {"turns": turns})
             times.seconds_until_over([run])
             counts = dict(tally.counts)
             must_be_completed(run)
             totals.append({**counts, "bytes": folded_bytes() - before})
     _, short, long = totals
-    return {f"{key}_step": (long[key] - short.get(key, 0)) / (LONG - SHORT) for key in long}
+    return {f"{key}_step": (long[key] - short[key]) / (LONG - SHORT) for key in long}
