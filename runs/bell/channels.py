@@ -1,8 +1,4 @@
-"""What travels: hints, and the names and spelling they have on PostgreSQL and Redis.
-
-A statement that commits a step may carry the watchers' bell itself:
-`pg_notify('workflow_watchers', run_id || ':' || seq)` is what `encode` writes.
-"""
+"""What travels: hints, and the names and spelling they have on PostgreSQL and Redis."""
 
 from __future__ import annotations
 
@@ -11,9 +7,7 @@ from typing import Final, Literal
 
 Role = Literal["driver", "watcher"]
 
-DRIVERS_CHANNEL: Final = "workflow_drivers"
-WATCHERS_CHANNEL: Final = "workflow_watchers"
-CHANNELS: Final[dict[Role, str]] = {"driver": DRIVERS_CHANNEL, "watcher": WATCHERS_CHANNEL}
+CHANNELS: Final[dict[Role, str]] = {"driver": "workflow_drivers", "watcher": "workflow_watchers"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,8 +1,7 @@
 """The bell on PostgreSQL: LISTEN/NOTIFY, which reaches every host.
 
-Hints go out on a connection of their own and not in the transaction of a step: a transaction that notifies holds a
-lock of the whole server through its commit, so steps of different drivers would be flushed one after the other
-(https://www.recall.ai/blog/postgres-listen-notify-does-not-scale). One that only notifies has nothing to flush.
+Hints go out on a connection of their own and not in the transaction of a step, which would make the steps of all
+drivers wait for one another: docs/adr/0004-notify-outside-the-steps-transaction.md.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""The store on PostgreSQL: a group of steps is one statement, one round trip, with the watchers' bell in it."""
+"""The store on PostgreSQL: a group of steps is one statement, one round trip.
+
+The watchers' bell is rung after it and not in it: docs/adr/0004-notify-outside-the-steps-transaction.md.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from typing import Any
 
 import psycopg
 
-from runs.bell.channels import WATCHERS_CHANNEL
+from runs import bell
 from runs.errors import StoreError
 from runs.store.base import OPEN_STEPS, ClaimedRun, Mail
 from runs.store.writes import EventRow, RunWrite, StepRow
@@ -26,7 +29,7 @@ WHERE id IN (
 )
 RETURNING id, uuid, version_id, status, epoch, seq, durability, quarantined, started_at
 """
-COMMIT = f"""
+COMMIT = """
 WITH written AS (
     UPDATE runs_run AS r
     SET seq = w.seq,
@@ -71,7 +74,7 @@ WITH written AS (
         status = excluded.status, attempt = excluded.attempt, finished_seq = excluded.finished_seq,
         started_at = excluded.started_at, finished_at = excluded.finished_at, error = excluded.error
 )
-SELECT id, pg_notify('{WATCHERS_CHANNEL}', id || ':' || seq) FROM written
+SELECT id FROM written
 """
 INSERT_ERROR = """
 INSERT INTO runs_steperror (run_id, step, attempt, at, type, message, traceback)
@@ -134,6 +137,9 @@ class PostgresStore:
             for write in writes:
                 if write.has_extras and write.run_id in written:
                     self._write_extras(write)
+        for write in writes:
+            if write.run_id in written:
+                bell.ring_watchers(write.run_id, write.seq)
         return {write.run_id for write in writes} - written
 
     def _write_extras(self, write: RunWrite) -> None:
