@@ -131,6 +131,8 @@ def misbehave(how: str):
             raise Unspeakable
         case "raise NUL":
             raise ValueError("a\x00b")
+        case "raise a surrogate":
+            raise ValueError("cannot read caf\udce9.txt")
         case "exit":
             sys.exit(3)
         case "interrupt":
