@@ -28,7 +28,7 @@ def settle(turn: Turn, scope: Scope, left: int | None = None) -> None:
 def _collapse(scope: Scope) -> None:
     """One branch is left and has seen every write that counts: they become the base."""
     (branch,) = scope.branches.values()
-    if scope.ended & ~branch.mask:
+    if scope.ended & ~branch.mask or branch.may_be_absorbed:
         return
     settle_writes(scope, branch.mask, branch.overlay)
     branch.overlay, branch.shares_overlay, branch.mask, branch.key = {}, False, 0, keys.FIRST

@@ -54,7 +54,7 @@ def write(
     """
     values = {key: reduce_update(plan, key, branch.read(key), added) for key, added in updates.items()}
     scope = branch.scope
-    if scope.ledger is None and len(scope.branches) == 1:
+    if scope.ledger is None and len(scope.branches) == 1 and not branch.may_be_absorbed:
         _write_alone(scope, values, updates, sets)
         return ()
     ledger = scope.ledger = scope.ledger or Ledger()

@@ -114,6 +114,11 @@ class Branch:
         self.frozen: Frozen | None = None
         self.map: OpenMap | None = None
 
+    @property
+    def may_be_absorbed(self) -> bool:
+        """Whether it can come to a join that has fired without it; its writes would be lost with it."""
+        return bool(self.marks and self.marks & self.scope.plan.reach[self.node])
+
     def sprout(self, *, id: StepId, key: Key) -> Branch:
         """Another branch with the same past."""
         child = Branch(id=id, key=key, node=self.node, scope=self.scope)

@@ -218,3 +218,11 @@ def test_a_join_waits_for_a_branch_that_is_parked_where_it_may_still_come_from()
     for node in ("b", "j1"):
         run.give(node, {"log": node})
     assert run.seen("j2") == {"log": ["s", "a", "b", "j1", "c"]}
+
+
+def test_updates_of_a_branch_that_comes_too_late_are_dropped_even_if_it_is_the_last_of_all() -> None:
+    run = raced("ignore")
+    for node in ("b", "j", "k", "a"):
+        run.give(node)
+    run.give("c", {"log": "c"})
+    assert run.final == {}

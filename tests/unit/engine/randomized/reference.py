@@ -188,6 +188,7 @@ class Reference:
             write = Write(token.path, token.node, updates, sets, token.past)
             token.past = token.past | {write}
             token.scope.writes.append(write)
+            self.keep(token.scope)
 
     def move(self, token: Token, targets) -> None:
         """On from the step that the token was at."""
@@ -242,8 +243,17 @@ class Reference:
     def settle(self) -> None:
         while self.status == "running" and any(self.settle_scope(scope) for scope in list(self.scopes())):
             pass
+        for scope in self.scopes():
+            self.keep(scope)
         if self.status == "running" and not self.running() and not self.collecting():
             self.status = "failed"
+
+    def keep(self, scope: Scope) -> None:
+        """What the only branch has seen is never lost, even if all that comes of it is absorbed: no rule undoes it."""
+        if len(scope.tokens) == 1:
+            (token,) = scope.tokens
+            if not any(self.reaches(scope, token.node, node) for node in token.marks):
+                scope.ended |= token.past if scope.ended <= token.past else set()
 
     def settle_scope(self, scope: Scope) -> bool:
         """Draw one conclusion; whether there was one."""
