@@ -31,8 +31,10 @@ from runs.processes import Child, die_with_parent
 
 logger = logging.getLogger(__name__)
 
-TICKET_EVERY_S = 3.0
+TICKET_EVERY_S = 15.0
+START_PATIENCE_S = 60.0
 PATIENCE_S = 10.0
+"""How long a cluster may have too few drivers: while it starts, and later."""
 STOP_MARGIN_S = 8.0
 """What django-q2 needs to end after its drivers have ended."""
 
@@ -71,31 +73,32 @@ class Keeper:
 class ClusterChild(Child):
     """A `manage.py qcluster` with a queue of its own, replaced when its drivers are too few for too long.
 
-    The queue is its own because django-q2 takes tickets ahead of time: a busy cluster elsewhere would keep the
+    The queue is its own because django-q2 takes tickets ahead of time: a busy or broken cluster would keep the
     tickets that this one's idle workers wait for.
     """
 
     def __init__(self, *, workers: int) -> None:
-        self._queue = f"{settings.Q_CLUSTER['name']}-{uuid.uuid4().hex[:12]}"
+        self._queues: list[str] = []
         self._drivers = workers + 1
-        self._answered_at = time.monotonic()
         super().__init__(
             "The cluster",
             [sys.executable, str(settings.BASE_DIR / "manage.py"), "qcluster"],
             grace_s=settings.WORKFLOW.stop_grace_s + STOP_MARGIN_S,
-            environment={"Q_CLUSTER_NAME": self._queue, "WORKFLOW_WORKERS": str(workers)},
+            environment={"WORKFLOW_WORKERS": str(workers)},
         )
 
     def start(self) -> None:
-        self._answered_at = time.monotonic()
+        self._queues.append(f"{settings.Q_CLUSTER['name']}-{uuid.uuid4().hex[:12]}")
+        self.environment["Q_CLUSTER_NAME"] = self._queues[-1]
+        self._replace_at = time.monotonic() + START_PATIENCE_S
         super().start()
 
     def tick(self) -> None:
         super().tick()
         if self._answers():
-            self._answered_at = time.monotonic()
-        elif self.group is not None and time.monotonic() - self._answered_at > PATIENCE_S:
-            logger.warning("The cluster has had too few drivers for %g s and is replaced.", PATIENCE_S)
+            self._replace_at = time.monotonic() + PATIENCE_S
+        elif self.group is not None and time.monotonic() > self._replace_at:
+            logger.warning("The cluster has had too few drivers for too long and is replaced.")
             self.replace()
 
     def _answers(self) -> bool:
@@ -108,9 +111,10 @@ class ClusterChild(Child):
             return True  # without the database a new cluster would be no better
         return drivers >= self._drivers
 
-    def forget_queue(self) -> None:
+    def forget_queues(self) -> None:
         """Delete tickets that nobody took. For after the end."""
-        dispatch.delete_queue(self._queue)
+        for queue in self._queues:
+            dispatch.delete_queue(queue)
 
 
 def run_pool() -> int:

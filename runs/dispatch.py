@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import signal
+import threading
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -93,11 +94,10 @@ def run_pool(pool: Pool, *, each_second: Callable[[int], None]) -> int:
     cluster.start()
     while cluster.sentinel.is_alive() and not pool.stop.wait(LOOK_EVERY_S):
         each_second(cluster.sentinel.pid)
-    guarded = cluster.sentinel.is_alive()
-    if guarded:
-        # The guard first, so that it does not replace the workers whose drivers end now.
-        cluster.stop_event.set()
-    told_to_stop = pool.stop.is_set()
+    status = 0 if pool.stop.is_set() else 1
+    # The guard should hear it first, or it replaces the workers whose drivers end now. In a thread, because setting
+    # an event blocks for ever when a process that waited for it was killed.
+    threading.Thread(target=cluster.stop_event.set, daemon=True).start()
     pool.stop.raise_()
     cluster.sentinel.join()
-    return 0 if guarded or told_to_stop else 1
+    return status

@@ -91,7 +91,7 @@ class Child:
         self.name = name
         self._command = command
         self._grace_s = grace_s
-        self._environment = {**os.environ, **(environment or {})}
+        self.environment = {**os.environ, **(environment or {})}
         self._pass_fds = pass_fds
         self._retired: list[Group] = []
         self._delay_s = FIRST_DELAY_S
@@ -119,7 +119,7 @@ class Child:
         """Start the program in a session of its own: a Ctrl-C in the terminal reaches the supervisor only."""
         leader = subprocess.Popen(  # noqa: S603 - the command is ours
             self._command,
-            env=self._environment,
+            env=self.environment,
             pass_fds=self._pass_fds,
             start_new_session=True,
             preexec_fn=die_with_parent,

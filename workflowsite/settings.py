@@ -139,6 +139,7 @@ Q_CLUSTER = {
     "name": "workflow",
     "ALT_CLUSTERS": {},  # each supervised cluster has a queue of its own, named by Q_CLUSTER_NAME
     "workers": WORKFLOW.workers + 1,  # and one for the quarantine
+    "queue_limit": 0,  # a full queue would keep the guard from telling its workers to stop
     "log_level": "WARNING",
     "timeout": None,
     "retry": 2**31 - 1,

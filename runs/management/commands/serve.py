@@ -48,7 +48,7 @@ class Command(BaseCommand):
             self.stdout.write(f"Serving on {url_of(listener)} with {workers} workers. Stop with Ctrl-C.")
             self.stdout.flush()
             supervise([web_child(listener), cluster], stop)
-        cluster.forget_queue()
+        cluster.forget_queues()
         self.stdout.write("Stopped.")
 
     def _prepare_database(self) -> None:

@@ -29,5 +29,5 @@ class Command(BaseCommand):
         self.stdout.write(f"Executing runs with {workers} workers. Stop with Ctrl-C.")
         self.stdout.flush()
         supervise([cluster], stop)
-        cluster.forget_queue()
+        cluster.forget_queues()
         self.stdout.write("Stopped.")
