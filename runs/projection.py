@@ -150,7 +150,7 @@ class Projection:
             known = StepRow(
                 step=event.step,
                 node=event.node,
-                path="",
+                path=event.path,
                 status=Step.Status.FAILED,
                 attempt=1,
                 scheduled_seq=seq,

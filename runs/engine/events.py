@@ -133,6 +133,9 @@ class BranchFrozen:
 
     step: StepId
     node: str
+    """`end` for the implicit join at the end of a scope."""
+    path: str = ""
+    """The enclosing map items; such a step may never have started, so nothing else tells them."""
     error: Failure
 
 

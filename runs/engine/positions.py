@@ -82,7 +82,8 @@ def freeze(turn: Turn, branch: Branch, cause: Cause, error: Failure) -> None:
 
 def freeze_with_event(turn: Turn, branch: Branch, cause: Cause, error: Failure) -> None:
     """The same where no outcome tells of it."""
-    turn.events.append(BranchFrozen(step=branch.id, node=turn.plan.names[branch.node], error=error))
+    node, path = turn.plan.names[branch.node], branch.scope.path
+    turn.events.append(BranchFrozen(step=branch.id, node=node, path=path, error=error))
     freeze(turn, branch, cause, error)
 
 

@@ -283,6 +283,12 @@ class RunState:
         self.is_exhausted = False
         """The run wanted more than `limits.max_steps`; no map may tolerate that."""
 
+    def is_item_over(self, step: StepId, index: int) -> bool:
+        """Whether nothing more runs in this item of the map `step`: it gave its values, is stuck, or was dropped."""
+        branch = self.branches.get(step)
+        scope = branch.map.scopes.get(index) if branch is not None and branch.map is not None else None
+        return scope is None or scope.is_stuck
+
     def collecting(self, map_step: StepId, index: int) -> Scope | None:
         """The item of this name, if its `collect` values are awaited."""
         branch = self.branches.get(map_step)

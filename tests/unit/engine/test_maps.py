@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from runs.engine.events import ItemFailed, MapClosed, MapFailed, StateEdited
+from runs.engine.events import BranchFrozen, ItemFailed, MapClosed, MapFailed, StateEdited
 from tests.unit.engine.driving import LOG, Run
 
 Json = Any
@@ -214,6 +214,14 @@ def test_a_collect_that_cannot_be_evaluated_fails_its_item() -> None:
     ]
     run.give("s[1].w", {"r": 2})
     assert run.seen("j")["out"] == [None, 2]
+
+
+def test_an_event_of_a_frozen_branch_tells_the_items_around_it() -> None:
+    run = Run({"s": {"next": {"map": "= [1]", "to": ["a", "b"], "join": "j"}}, "a": {}, "b": {}, "j": {}})
+    for place in ("s", "s[0].a", "s[0].b"):
+        run.give(place, {"k": 1})
+    frozen = [(event.path, event.node) for event in run.events if isinstance(event, BranchFrozen)]
+    assert frozen == [("s[0]", "end"), ("", "s")]
 
 
 def test_a_collect_that_failed_is_evaluated_again_after_an_edit() -> None:
