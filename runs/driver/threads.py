@@ -20,6 +20,7 @@ class Job:
     run: Callable[[], None]
     started: bool = False
     abandoned: bool = False
+    finished: bool = False
 
 
 class DaemonPool:
@@ -48,6 +49,8 @@ class DaemonPool:
     def abandon(self, job: Job) -> None:
         """Nobody waits for this job any more. It is not begun; a thread that is inside it is replaced."""
         with self._lock:
+            if job.finished:
+                return
             job.abandoned = True
             self._unfinished -= 1
             if job.started:
@@ -67,6 +70,7 @@ class DaemonPool:
                 job.started = True
             job.run()
             with self._lock:
+                job.finished = True
                 if job.abandoned:
                     self.abandoned -= 1
                     return

@@ -61,3 +61,16 @@ def test_a_job_abandoned_before_it_began_never_runs():
     leave.set()
     assert last.wait(WAIT_S)
     assert (ran, pool.abandoned) == ([], 0)
+
+
+def test_a_job_that_is_abandoned_after_its_end_changes_nothing():
+    pool = DaemonPool(size=1)
+    ran = threading.Event()
+    late = pool.submit(lambda: None)
+    pool.submit(ran.set)
+    assert ran.wait(WAIT_S), "the first job has ended before"
+    pool.abandon(late)
+    assert pool.abandoned == 0
+    again = threading.Event()
+    pool.submit(again.set)
+    assert again.wait(WAIT_S)
