@@ -114,14 +114,13 @@ class Committer:
 
     def _commit_until_taken(self, store: Store, writes: Sequence[RunWrite]) -> set[int]:
         pause_s = FIRST_RETRY_S
-        answer_lost = False
         while not self._fenced.is_set():
             try:
                 lost = store.commit(writes)
-                return {run for run in lost if not (answer_lost and _arrived(store, writes, run))}
+                # An earlier try may have arrived although its answer was lost.
+                return {run for run in lost if not _arrived(store, writes, run)}
             except StoreError as error:
                 logger.warning("Commit of %d runs failed, trying again in %.2f s: %s", len(writes), pause_s, error)
-                answer_lost = True
                 time.sleep(pause_s)
                 pause_s = min(pause_s * 2, LAST_RETRY_S)
         return {write.run_id for write in writes}

@@ -68,8 +68,11 @@ class Store(Protocol):
     def journal_size(self, run_id: int) -> int:
         """How much the entries of a run hold together. Reads all of them."""
 
-    def head(self, run_id: int) -> tuple[int, int]:
-        """The epoch and the seq of a run, to find out whether a write whose answer was lost has arrived."""
+    def head(self, run_id: int) -> tuple[int, int] | None:
+        """The epoch and the seq of a run, to find out whether a write whose answer was lost has arrived.
+
+        None for a run that was deleted.
+        """
 
     def open_steps(self, run_id: int) -> list[StepRow]:
         """The rows of steps that may still change."""

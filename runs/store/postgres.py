@@ -185,10 +185,9 @@ class PostgresStore:
             ).fetchone()
         return int(row[0])
 
-    def head(self, run_id: int) -> tuple[int, int]:
+    def head(self, run_id: int) -> tuple[int, int] | None:
         with _translated():
-            row: Any = self._connection.execute("SELECT epoch, seq FROM runs_run WHERE id = %s", (run_id,)).fetchone()
-        return row[0], row[1]
+            return self._connection.execute("SELECT epoch, seq FROM runs_run WHERE id = %s", (run_id,)).fetchone()
 
     def open_steps(self, run_id: int) -> list[StepRow]:
         with _translated():

@@ -170,9 +170,11 @@ class SqliteStore:
             ).fetchone()
         return row[0]
 
-    def head(self, run_id: int) -> tuple[int, int]:
+    def head(self, run_id: int) -> tuple[int, int] | None:
         with _translated():
-            row: tuple[int, int] = self._execute("SELECT epoch, seq FROM runs_run WHERE id = ?", (run_id,)).fetchone()
+            row: tuple[int, int] | None = self._execute(
+                "SELECT epoch, seq FROM runs_run WHERE id = ?", (run_id,)
+            ).fetchone()
         return row
 
     def open_steps(self, run_id: int) -> list[StepRow]:

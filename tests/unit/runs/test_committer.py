@@ -33,7 +33,7 @@ class MemoryStore:
         return {write.run_id for write in writes} & self.taken_by_others
 
     def head(self, run_id):
-        return self.heads[run_id]
+        return self.heads.get(run_id)
 
     def close(self):
         pass
@@ -120,9 +120,12 @@ async def test_a_run_that_somebody_else_drives_is_lost_and_its_neighbours_are_no
     assert (first.is_lost, second.is_lost) == (False, True)
 
 
-@pytest.mark.parametrize(("head", "is_lost"), [((1, 1), False), ((2, 0), True)], ids=["ours", "another's"])
-async def test_a_commit_whose_answer_was_lost_counts_if_it_arrived(store, committer, head, is_lost):
-    store.trouble.extend([StoreError("connection lost"), StoreError("connection lost")])
+@pytest.mark.parametrize("tries", [1, 2], ids=["on the loop", "in the thread"])
+@pytest.mark.parametrize(
+    ("head", "is_lost"), [((1, 1), False), ((2, 0), True), (None, True)], ids=["ours", "another's", "deleted"]
+)
+async def test_a_commit_whose_answer_was_lost_counts_if_it_arrived(store, committer, head, is_lost, tries):
+    store.trouble.extend([StoreError("connection lost")] * tries)
     store.taken_by_others, store.heads = {1}, {1: head}
     (writer,) = await commit(committer, 1)
     assert writer.is_lost is is_lost
