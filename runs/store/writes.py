@@ -96,4 +96,4 @@ class RunWrite:
 
     @property
     def size_bytes(self) -> int:
-        return sum(len(event.data) for event in self.events)
+        return sum(len(event.data) for event in self.events) + len(self.snapshot or "")
