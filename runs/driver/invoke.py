@@ -131,14 +131,15 @@ class Call:
             if not self.over:
                 loop.call_soon_threadsafe(self._finish, value, error)
 
+        self._started = float("inf")  # until a thread is inside the tool
         self._pool = pool
         self._job = pool.submit(work)
         self._timer = loop.call_later(timeout_s, self._check_timeout, timeout_s)
 
     def _check_timeout(self, timeout_s: float) -> None:
-        if self.over or self._job is None:
+        if self.over:
             return
-        ran_s = time.perf_counter() - self._started if self._job.started else 0.0
+        ran_s = max(time.perf_counter() - self._started, 0.0)
         if ran_s < timeout_s:  # it waited for a thread first
             loop = asyncio.get_running_loop()
             self._timer = loop.call_later(timeout_s - ran_s, self._check_timeout, timeout_s)
