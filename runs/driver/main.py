@@ -16,6 +16,7 @@ import threading
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
+import django.db
 from django.conf import settings
 
 from runs import bell
@@ -141,12 +142,7 @@ class Driver:
 
     async def _adopt(self, run: ClaimedRun) -> None:
         try:
-            execution = await self._prepare(run)
-            if execution is not None:
-                self._held[run.id] = execution
-                execution.begin(self._store.unread_mail([run.id]))
-                if self._stopping.is_set():
-                    execution.drain()
+            await self._take_up(run)
         except Exception as error:  # a task that fails says so only when it is collected
             logger.exception("Run %s could not be taken up.", run.uuid)
             self._break(error)
@@ -155,15 +151,20 @@ class Driver:
         self._adopting.remove(task)
         self._attention.set()
 
-    async def _prepare(self, run: ClaimedRun) -> Execution | None:
-        """The run's execution, as soon as the database answers. None for a run that is parked or not wanted now."""
+    async def _take_up(self, run: ClaimedRun) -> None:
+        """Begin as soon as the database answers. A run that a driver has not begun when it stops is handed back."""
         while not self._stopping.is_set():
             try:
-                return await adopt(run, self._store, self._services)
+                execution = await adopt(run, self._store, self._services)
+                mail = self._store.unread_mail([run.id])
             except StoreError as error:
                 logger.warning("Run %s waits for the database: %s", run.uuid, error)
                 await asyncio.sleep(RETRY_S)
-        return None
+                continue
+            if execution is not None and not self._stopping.is_set():
+                self._held[run.id] = execution
+                execution.begin(mail)
+            return
 
     def _deliver_mail(self) -> None:
         if self._held:
@@ -204,7 +205,10 @@ class Driver:
         self._begin_stop()
 
     async def _drain(self) -> None:
-        await asyncio.to_thread(registration.mark_draining, self._row)
+        try:
+            await asyncio.to_thread(registration.mark_draining, self._row)
+        except django.db.Error as error:  # it only keeps others from counting on this driver
+            logger.warning("Nobody could be told that this driver ends: %s", error)
         for execution in list(self._held.values()):
             execution.drain()
         if not await self._all_let_go(settings.WORKFLOW.stop_grace_s):
