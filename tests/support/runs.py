@@ -2,8 +2,7 @@
 
 import itertools
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -13,9 +12,9 @@ from runs import services
 from runs.driver.main import drive
 from runs.models import Run
 from tests.support import tools as _tools  # noqa: F401 - registers them
+from tests.support.waiting import WAIT_S, wait_until
 
 _names = itertools.count()
-WAIT_S = 60
 
 
 def definition(nodes: dict[str, Any], *, start: str | None = None, **more: Any) -> dict[str, Any]:
@@ -26,13 +25,6 @@ def start(actor: Actor, nodes: dict[str, Any], initial: dict[str, Any] | None = 
     """Start a run of a new graph with these nodes; `more` are other parts of the definition."""
     version = graphs.create_graph(definition=definition(nodes, **more), actor=actor)
     return services.start_run(version=version, state=initial or {}, actor=actor)
-
-
-def wait_until(condition: Callable[[], Any], what: str) -> None:
-    deadline = time.monotonic() + WAIT_S
-    while not condition():
-        assert time.monotonic() < deadline, f"waited {WAIT_S} s in vain until {what}"
-        time.sleep(0.005)
 
 
 def finish(run: Run) -> Run:

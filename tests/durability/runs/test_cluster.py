@@ -16,7 +16,8 @@ from runs.models import Driver, Run
 from runs.processes import TICK_S
 from tests.durability import rough_tools as _rough_tools  # noqa: F401 - registers the tools here, too
 from tests.support.processes import managing
-from tests.support.runs import finish, start, wait_until
+from tests.support.runs import finish, start
+from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 

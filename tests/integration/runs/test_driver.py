@@ -11,8 +11,9 @@ from runs import selectors, services
 from runs.models import Driver, Event, Run, Step, StepError, StreamChunk
 from runs.store.mail import post
 from runs.store.takeover import CRASHED
-from tests.support.runs import driving, finish, start, wait_until
+from tests.support.runs import driving, finish, start
 from tests.support.tools import BAD_RESULTS, gate, peaks
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
