@@ -115,7 +115,7 @@ def test_a_column_that_is_wrong_or_has_no_effect_is_refused(change: dict[str, An
         (Node.Routing.SWITCH, "/nodes/a/next/switch", "empty"),
         (Node.Routing.EACH, "/nodes/a/next/each", "empty"),
         (Node.Routing.MAP, "/nodes/a/next/to", "missing-key"),
-        (Node.Routing.DYNAMIC, "/nodes/a/next/dynamic", "empty"),
+        (Node.Routing.DYNAMIC, "/nodes/a/next/dynamic", "route-undeclared"),
     ],
 )
 def test_a_routing_without_its_edges_is_refused(routing: str, path: str, code: str) -> None:
