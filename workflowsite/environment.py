@@ -10,7 +10,7 @@ import os
 import sys
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Literal, Self, TypeVar
+from typing import Annotated, ClassVar, Literal, Self, TypeVar
 
 import dj_database_url
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
@@ -30,7 +30,14 @@ def _split(value: object) -> object:
     return tuple(filter(None, map(str.strip, value.split(",")))) if isinstance(value, str) else value
 
 
-class Limits(BaseSettings):
+class _Variables(BaseSettings):
+    """What Django's settings hold whole."""
+
+    # They ask their values for this at each look-up, and pydantic takes 5 µs to say that it has no such thing.
+    _mask_wrapped: ClassVar[bool] = True
+
+
+class Limits(_Variables):
     """Bounds of the engine, each a variable `WORKFLOW_…`. Sizes are bytes, times are seconds."""
 
     model_config = SettingsConfigDict(env_prefix="WORKFLOW_", env_ignore_empty=True, extra="ignore", frozen=True)
@@ -95,7 +102,7 @@ class Limits(BaseSettings):
         return self
 
 
-class Environment(BaseSettings):
+class Environment(_Variables):
     """The variables that are not limits."""
 
     model_config = SettingsConfigDict(env_ignore_empty=True, extra="ignore", frozen=True)
