@@ -110,8 +110,8 @@ def running_server(**variables: str) -> Iterator[Server]:
         server.wait_for("Listening on TCP")
         yield server
     finally:
-        process.kill()
-        process.wait()
+        process.terminate()
+        process.wait(TIMEOUT_S)
 
 
 def _pass_lines_on(output: IO[str], log: SimpleQueue[str]) -> None:

@@ -9,6 +9,7 @@ import pytest
 from channels.db import database_sync_to_async
 from channels.testing import WebsocketCommunicator
 from django.contrib.auth.models import User
+from django.db import OperationalError
 from django.test import Client
 from pytest_django import Settings
 
@@ -194,3 +195,28 @@ async def test_one_socket_more_than_the_limit_is_told_to_come_later(watched: Run
             await second.disconnect()
             assert await outcome(third) == "open"
     assert RunConsumer.open_sockets == 0
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "logged"),
+    [
+        (OperationalError("gone"), 1013, "the database does not answer"),
+        (ZeroDivisionError("division by zero"), 1011, "because of a bug"),
+    ],
+)
+async def test_what_goes_wrong_in_the_server_is_logged_and_told(
+    watched: Run,
+    key: str,
+    error: Exception,
+    code: int,
+    logged: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(consumers, "deliver", fail)
+    async with opened(watched.uuid, key=key) as socket:
+        assert await outcome(socket) == code
+    assert logged in caplog.text

@@ -11,6 +11,8 @@ import pytest
 from runs import bell
 from runs.bell import ANYTHING, Hint, local
 from runs.bell.local import LocalBell, directory_for
+from runs.bell.postgres import PostgresBell
+from runs.bell.redis import RedisBell
 from tests.support.ear import Ear
 
 
@@ -177,6 +179,26 @@ def test_a_ring_costs_no_more_than_a_hundred_microseconds(directory: Path) -> No
             ringer.ring("watcher", Hint(run_id=1, seq=seq))
         cost_s = (time.perf_counter() - started) / 200
     assert cost_s < 100e-6
+
+
+async def test_a_path_too_long_for_a_socket_leaves_the_slow_poll(
+    tmp_path: Path, ear: Ear, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with LocalBell(tmp_path / ("long" * 30)).listen("watcher", ear):
+        assert "cannot be heard" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("engine", "redis_url", "kind"),
+    [
+        ("django.db.backends.sqlite3", None, LocalBell),
+        ("django.db.backends.sqlite3", "redis://localhost", RedisBell),
+        ("django.db.backends.postgresql", None, PostgresBell),
+        ("django.db.backends.postgresql", "redis://localhost", PostgresBell),
+    ],
+)
+def test_the_bell_is_the_one_that_reaches_furthest(engine: str, redis_url: str | None, kind: type) -> None:
+    assert isinstance(bell._bell_of(engine, "flows.sqlite3", redis_url, None), kind)
 
 
 @pytest.fixture
