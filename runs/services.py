@@ -11,6 +11,7 @@ from accounts.actor import Actor
 from graphs.models import GraphVersion
 from graphs.plans import plan_of, spec_of
 from runs import bell, dispatch
+from runs.driver.heads import final_head
 from runs.engine import advance
 from runs.engine.events import RunStarted
 from runs.errors import IdempotencyConflict, InitialStateInvalid, RunFinished
@@ -63,6 +64,9 @@ def start_run(
     )
     transition = advance(plan_of(version), None, RunStarted(state={**spec.state.defaults, **state}))
     recorded = Projection().record(transition.events, transition.decisions, after_seq=0, at=now)
+    if transition.state.status != "running":  # a join that nothing can satisfy, say
+        end = final_head(transition.state.status, transition.events, at=now)
+        run.status, run.error, run.finished_at, run.wake_at = end.status, end.error, end.finished_at, None
     try:
         insert_run(run, events=recorded.events, steps=recorded.steps)
     except IntegrityError:  # the same key at the same moment

@@ -18,25 +18,24 @@ from functools import partial
 
 from graphs.plan import Plan
 from graphs.spec import MapRoute
+from runs.driver.heads import final_head
 from runs.driver.invoke import Call, Finished
-from runs.driver.logs import cut
 from runs.driver.results import Settler
 from runs.driver.services import Services
 from runs.driver.snapshots import SnapshotPolicy
 from runs.driver.throttle import Throttle
-from runs.engine import RunState, advance, collect, dump_state, in_flight
+from runs.engine import RunState, advance, dump_state, in_flight
 from runs.engine.decisions import CancelStep, CollectItem, Decision, StartStep
 from runs.engine.events import (
-    Event,
     Outcome,
     RunCancelled,
-    RunFailed,
     RunTimedOut,
     StepCompleted,
     StepFailed,
     StepId,
     StepRescheduled,
 )
+from runs.engine.state import Status
 from runs.models import Run
 from runs.projection import Projection
 from runs.store import ClaimedRun, Head, RunWrite, takeover
@@ -45,8 +44,6 @@ from runs.store.writes import ChunkRow, ErrorRow, EventRow
 from tools import strict_json
 
 logger = logging.getLogger(__name__)
-
-MAX_ERROR_BYTES = 2_000
 
 
 @dataclass(slots=True)
@@ -78,7 +75,9 @@ class Execution:
         self._settler = Settler(plan)
         self._services = services
         self._loop = asyncio.get_running_loop()
-        self._throttle = Throttle(max_parallel=plan.limits.max_parallel, max_items=self._max_items)
+        self._throttle = Throttle(
+            max_parallel=plan.limits.max_parallel, max_items=self._max_items, is_over=state.is_item_over
+        )
         self._calls: dict[StepId, Call] = {}
         self._chunks: dict[StepId, int] = {}
         self._seq = run.seq
@@ -98,30 +97,44 @@ class Execution:
 
         Steps whose worker died are journaled as their next attempt first.
         """
+        before = in_flight(self._state)
         for letter in mail:
             self.receive(letter)
-        if self._state.status != "running":
+        if not self._set_timeout():
             return
-        for decision in in_flight(self._state):
+        for decision in before:
             match decision:
+                case StartStep(step=step) if not self._is_in_flight(step):
+                    pass  # the mail ended it; what it led to is on its way
                 case StartStep(step=step, attempt=attempt) if self.run.quarantined:
                     self._suspects.add(step)
                     self._apply(StepRescheduled(step=step, attempt=attempt + 1, reason="its worker died"))
                 case StartStep():
                     self._throttle.add(decision)
                 case CollectItem():
-                    self._apply(collect(self._plan, self._state, decision))
+                    self._apply(self._settler.collect(self._state, decision))
         self._admit(())
         if self.run.quarantined:
             self._leave_quarantine_when_cleared()
+
+    def _set_timeout(self) -> bool:
+        """Whether the run may go on: it is not over, and its time has not run out, which ends it at once."""
         limit_s = self._plan.limits.timeout_s
-        if limit_s is not None:
-            ran_s = (datetime.now(UTC) - self.run.started_at).total_seconds()
-            self._timeout = self._loop.call_later(limit_s - ran_s, self._apply, RunTimedOut(limit_s=limit_s))
+        if limit_s is not None and self._state.status == "running":
+            left_s = limit_s - (datetime.now(UTC) - self.run.started_at).total_seconds()
+            if left_s <= 0:
+                self._time_out(limit_s)
+            else:
+                self._timeout = self._loop.call_later(left_s, self._time_out, limit_s)
+        return self._state.status == "running"
+
+    def _time_out(self, limit_s: float) -> None:
+        if self._state.status == "running":
+            self._apply(RunTimedOut(limit_s=limit_s))
 
     def receive(self, mail: Mail) -> None:
         """Take in a message to the run, once, however often it is delivered before it is committed as read."""
-        if self._over or mail.id in self._received:
+        if self._over or self._state.status != "running" or mail.id in self._received:
             return
         self._received.add(mail.id)
         payload = json.loads(mail.payload)
@@ -130,7 +143,8 @@ class Execution:
                 self._apply(RunCancelled(reason=payload["reason"]), mail=mail)
             case takeover.CRASHED:
                 step = bytes.fromhex(payload["step"])
-                attempt = self._projection.row(step).attempt
+                # Without effect, but read, when an earlier message has ended the step.
+                attempt = self._projection.row(step).attempt if self._is_in_flight(step) else 0
                 self._apply(self._settler.crash(self._state, step, attempt, payload["crashes"]), mail=mail)
             case _:
                 raise ValueError(f"Mail {mail.id} is of the unknown kind {mail.kind!r}.")
@@ -158,7 +172,7 @@ class Execution:
     # ---- what the committer tells it
 
     def take_write(self) -> RunWrite | None:
-        if self._pending is None or self._committing is not None:
+        if self._over or self._pending is None or self._committing is not None:
             return None
         self._committing, self._pending = self._pending, None
         write = self._committing.write
@@ -227,6 +241,7 @@ class Execution:
         self._throttle.release(start.step)
         self._apply(outcome, finished=finished)
         self._admit(())
+        self._let_go_when_idle()
 
     def _apply(self, outcome: Outcome, *, finished: Finished | None = None, mail: Mail | None = None) -> None:
         transition = advance(self._plan, self._state, outcome)
@@ -247,9 +262,12 @@ class Execution:
             write.steps.update((row.step, row) for row in recorded.steps)
             if isinstance(outcome, StepCompleted | StepFailed):
                 self._close_step(outcome, finished, write)
+            elif isinstance(outcome, StepRescheduled):
+                self._chunks.pop(outcome.step, None)
+                write.ended_streams.append(outcome.step)
+            if self._state.status != "running":  # before acting, which may end the run with events of its own
+                write.head = final_head(self._state.status, transition.events, at=write.at)
             self._act(transition.decisions, pending)
-        if self._state.status != "running":
-            write.head = self._final_head(transition.events, write.at)
         self._commit_soon()
 
     def _act(self, decisions: Iterable[Decision], pending: Pending) -> None:
@@ -260,12 +278,15 @@ class Execution:
                 case StartStep():
                     self._throttle.add(decision)
                 case CancelStep(step=step):
-                    self._give_up(step)
-                case CollectItem(step=step, index=index):
-                    self._throttle.release_item(step, index)
-                    self._apply(collect(self._plan, self._state, decision))
+                    self._give_up(step, pending.write)
+                case CollectItem():
+                    self._apply(self._settler.collect(self._state, decision))
 
-    def _give_up(self, step: StepId) -> None:
+    def _is_in_flight(self, step: StepId) -> bool:
+        branch = self._state.branches.get(step)
+        return branch is not None and branch.status is Status.RUNNING
+
+    def _give_up(self, step: StepId, write: RunWrite) -> None:
         """The step is not wanted any more, wherever it is: waiting for a commit, for a place, or under way."""
         for gathered in (self._pending, self._committing):
             if gathered is not None:
@@ -273,18 +294,23 @@ class Execution:
         self._throttle.forget(step)
         if call := self._calls.pop(step, None):
             call.give_up()
+        self._clear(step, write)
 
     def _close_step(self, outcome: StepCompleted | StepFailed, finished: Finished | None, write: RunWrite) -> None:
-        if self._chunks.pop(outcome.step, None) is not None:
-            write.ended_streams.append(outcome.step)
         if isinstance(outcome, StepFailed):
             trace = "" if finished is None else finished.traceback
             error = outcome.error
             write.errors.append(
                 ErrorRow(outcome.step, outcome.attempt, write.at, error.type[:200], error.message, trace)
             )
-        if outcome.step in self._suspects:
-            self._suspects.remove(outcome.step)
+        self._clear(outcome.step, write)
+
+    def _clear(self, step: StepId, write: RunWrite) -> None:
+        """The step is over: what it streamed is no longer needed, and it kills no worker any more."""
+        if self._chunks.pop(step, None) is not None:
+            write.ended_streams.append(step)
+        if step in self._suspects:
+            self._suspects.remove(step)
             self._leave_quarantine_when_cleared()
 
     # ---- the write
@@ -324,10 +350,6 @@ class Execution:
             write.head = Head(status=Run.Status.RUNNING, wake_at=datetime.now(UTC), quarantined=still_suspect)
         self._commit_soon()
 
-    def _final_head(self, events: Iterable[Event], at: datetime) -> Head:
-        reasons = [_sentence(event) for event in events if isinstance(event, RunFailed)]
-        return Head(status=self._state.status, error="".join(reasons), finished_at=at)
-
     def _end(self) -> None:
         self._over = True
         if self._timeout is not None:
@@ -336,10 +358,3 @@ class Execution:
             call.give_up()
         self._calls.clear()
         self._services.on_over(self)
-
-
-def _sentence(event: RunFailed) -> str:
-    """Why a run failed, for lists: its first error, and how many more there are."""
-    _, node, failure = event.errors[0]
-    more = f" And {len(event.errors) - 1} more." if len(event.errors) > 1 else ""
-    return cut(f"{node}: {failure.type}: {failure.message}", MAX_ERROR_BYTES) + more

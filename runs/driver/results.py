@@ -9,9 +9,9 @@ from django.conf import settings
 from graphs.plan import Plan
 from runs.driver.invoke import Finished
 from runs.driver.logs import clean, cut
-from runs.engine import Raised, Returned, RunState, resolve, view
-from runs.engine.decisions import StartStep
-from runs.engine.events import Failure, Json, JsonObject, StepCompleted, StepFailed, StepId
+from runs.engine import Raised, Returned, RunState, collect, resolve, view
+from runs.engine.decisions import CollectItem, StartStep
+from runs.engine.events import Failure, ItemCollected, ItemFailed, Json, JsonObject, StepCompleted, StepFailed, StepId
 from runs.schema import state_schema
 from tools import Command, strict_json
 from tools.errors import ToolsError
@@ -40,8 +40,21 @@ class Settler:
 
         result = self._returned(finished.value) if finished.error is None else _raised(finished.error)
         outcome = resolve(self._plan, state, start.step, start.attempt, result, check=check)
-        if isinstance(outcome, StepCompleted) and (failure := self._breach_of_size(state, outcome, changed)):
-            return resolve(self._plan, state, start.step, start.attempt, Raised(error=failure))
+        if not isinstance(outcome, StepCompleted):
+            return outcome
+        failure = None
+        if self._plan.node(start.node).outputs is not None:  # else it is the tool's result, which is checked
+            failure = self._breach_of_json({**outcome.update, **outcome.replace})
+        failure = failure or self._breach_of_size(state, outcome, changed)
+        return (
+            outcome if failure is None else resolve(self._plan, state, start.step, start.attempt, Raised(error=failure))
+        )
+
+    def collect(self, state: RunState, decision: CollectItem) -> ItemCollected | ItemFailed:
+        """What an item of a map gives."""
+        outcome = collect(self._plan, state, decision)
+        if isinstance(outcome, ItemCollected) and (failure := self._breach_of_json(outcome.values)):
+            return ItemFailed(step=decision.step, index=decision.index, error=failure)
         return outcome
 
     def crash(self, state: RunState, step: StepId, attempt: int, crashes: int) -> StepCompleted | StepFailed:
@@ -72,6 +85,14 @@ class Settler:
         message = " ".join(f"{detail.path}: {detail.message}" for detail in details)
         return Failure(type="StateSchemaError", message=cut(message, MAX_MESSAGE_BYTES), keys=tuple(changed))
 
+    def _breach_of_json(self, values: JsonObject) -> Failure | None:
+        """Expressions can nest deeper at each turn of a loop than any parser would let pass."""
+        try:
+            strict_json.encode(values, max_bytes=self._limits.max_update_bytes, max_depth=self._limits.max_json_depth)
+        except strict_json.JsonInvalid as error:
+            return Failure(type="UpdateInvalid", message=cut(str(error), MAX_MESSAGE_BYTES))
+        return None
+
     def _breach_of_size(self, state: RunState, outcome: StepCompleted, changed: JsonObject) -> Failure | None:
         limits = self._limits
         if outcome.items is not None and len(outcome.items) > limits.max_map_items:
@@ -98,7 +119,7 @@ class Settler:
 def _raised(error: BaseException) -> Raised:
     try:
         message = cut(clean(error), MAX_MESSAGE_BYTES)
-    except Exception:  # an exception's own __str__ is a tool's code, too
+    except BaseException:  # an exception's own __str__ is a tool's code, too
         message = "(its message cannot be read)"
     names = tuple(cls.__name__ for cls in type(error).__mro__[1:-1])
     return Raised(error=Failure(type=type(error).__name__, message=message), names=names)

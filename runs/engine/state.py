@@ -283,14 +283,16 @@ class RunState:
         self.is_exhausted = False
         """The run wanted more than `limits.max_steps`; no map may tolerate that."""
 
-    def is_item_over(self, step: StepId, index: int) -> bool:
-        """Whether nothing more runs in this item of the map `step`: it gave its values, is stuck, or was dropped."""
-        branch = self.branches.get(step)
-        scope = branch.map.scopes.get(index) if branch is not None and branch.map is not None else None
+    def is_item_over(self, map_step: StepId, index: int) -> bool:
+        """Whether nothing more runs in this item of a map: it gave its values, is stuck, or was dropped."""
+        scope = self._item(map_step, index)
         return scope is None or scope.is_stuck
 
     def collecting(self, map_step: StepId, index: int) -> Scope | None:
         """The item of this name, if its `collect` values are awaited."""
-        branch = self.branches.get(map_step)
-        scope = None if branch is None or branch.map is None else branch.map.scopes.get(index)
+        scope = self._item(map_step, index)
         return scope if scope is not None and scope.is_collecting else None
+
+    def _item(self, map_step: StepId, index: int) -> Scope | None:
+        branch = self.branches.get(map_step)
+        return None if branch is None or branch.map is None else branch.map.scopes.get(index)

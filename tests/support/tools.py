@@ -82,6 +82,14 @@ def talk(ctx: Context, lines: int = 2) -> dict:
 
 
 @tool
+def stream_and_wait(name: str, ctx: Context) -> dict:
+    ctx.stream("token")
+    while not gates[name].wait(0.005) and not ctx.cancelled:
+        pass
+    return {}
+
+
+@tool
 def command() -> Command:
     return Command(update={"log": "c"}, set={"n": 7}, delete=["gone"])
 
@@ -94,6 +102,11 @@ def go_elsewhere() -> Command:
 class Unspeakable(Exception):
     def __str__(self) -> str:
         raise RuntimeError("no words")
+
+
+class Exiting(Exception):
+    def __str__(self) -> str:
+        sys.exit(3)
 
 
 def _circle() -> list:
@@ -129,6 +142,8 @@ def misbehave(how: str):
             raise ToolError("in my own words")
         case "raise without words":
             raise Unspeakable
+        case "raise words that exit":
+            raise Exiting
         case "raise NUL":
             raise ValueError("a\x00b")
         case "raise a surrogate":

@@ -1,3 +1,5 @@
+from collections.abc import Container
+
 from runs.driver.throttle import Throttle
 from runs.engine.decisions import MapItem, StartStep
 
@@ -16,8 +18,8 @@ def admitted(throttle: Throttle) -> list[str]:
     return [step.step.decode() for step in throttle.admit()]
 
 
-def throttle(max_parallel: int = 100) -> Throttle:
-    return Throttle(max_parallel=max_parallel, max_items=LIMITS.get)
+def throttle(max_parallel: int = 100, over: Container[tuple[bytes, int]] = ()) -> Throttle:
+    return Throttle(max_parallel=max_parallel, max_items=LIMITS.get, is_over=lambda step, index: (step, index) in over)
 
 
 def test_steps_of_a_run_start_in_the_order_they_were_asked_for_up_to_the_limit():
@@ -29,16 +31,28 @@ def test_steps_of_a_run_start_in_the_order_they_were_asked_for_up_to_the_limit()
     assert admitted(gate) == ["c"]
 
 
-def test_an_item_keeps_its_place_from_its_first_step_until_it_is_collected():
-    gate = throttle()
+def test_an_item_keeps_its_place_from_its_first_step_until_it_is_over():
+    over: set[tuple[bytes, int]] = set()
+    gate = throttle(over=over)
     for index in range(3):
         gate.add(start(f"first{index}", fan(index)))
     assert admitted(gate) == ["first0", "first1"]
     gate.release(b"first0")
     gate.add(start("second0", fan(0)))
     assert admitted(gate) == ["second0"], "item 0 is under way, item 2 still waits"
-    gate.release_item(b"fan", 0)
+    over.add((b"fan", 0))
     assert admitted(gate) == ["first2"]
+
+
+def test_all_branches_of_an_item_that_gets_a_place_start():
+    over: set[tuple[bytes, int]] = set()
+    gate = throttle(over=over)
+    for index in range(3):
+        gate.add(start(f"left{index}", fan(index)))
+        gate.add(start(f"right{index}", fan(index)))
+    assert admitted(gate) == ["left0", "right0", "left1", "right1"]
+    over.add((b"fan", 1))
+    assert admitted(gate) == ["left2", "right2"]
 
 
 def test_a_full_map_does_not_hold_up_steps_outside_it():
@@ -69,10 +83,11 @@ def test_a_cancelled_step_gives_its_place_away_wherever_it_stands():
 
 
 def test_a_cancelled_step_that_its_map_kept_out_never_starts():
-    gate = throttle()
-    for index in range(3):
+    over: set[tuple[bytes, int]] = set()
+    gate = throttle(over=over)
+    for index in range(4):
         gate.add(start(f"item{index}", fan(index)))
     assert admitted(gate) == ["item0", "item1"]
     gate.forget(b"item2")
-    gate.release_item(b"fan", 0)
-    assert admitted(gate) == []
+    over.add((b"fan", 0))
+    assert admitted(gate) == ["item3"]
