@@ -4,11 +4,17 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from django.contrib.auth.models import User
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 from rest_framework.test import APIClient
 
 from accounts.actor import Actor
 from accounts.models import Membership, Organization, Role
 from runs import bell
+
+# A slow or busy machine is no failure.
+hypothesis_settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+hypothesis_settings.load_profile("patient")
 
 
 def member(organization: Organization, username: str, role: Role) -> User:
