@@ -65,11 +65,14 @@ def _from_object(cls: type[Any], data: JsonObject) -> Any:
 
 _BY_ANNOTATION: dict[str, tuple[Convert, Convert]] = {
     "StepId": (bytes.hex, bytes.fromhex),
+    "StepId | None": (bytes.hex, bytes.fromhex),
     "Failure": (_to_object, failure_from_data),
     "tuple[StepId, ...]": (lambda steps: [step.hex() for step in steps], lambda data: tuple(map(bytes.fromhex, data))),
     "tuple[str, ...]": (list, tuple),
     "tuple[str, ...] | None": (list, tuple),
     "tuple[Json, ...] | None": (list, tuple),
+    "tuple[JsonObject | None, ...]": (list, tuple),
+    "tuple[JsonObject, ...]": (list, tuple),
     "tuple[tuple[StepId, str, Failure], ...]": (
         lambda errors: [[step.hex(), node, _to_object(failure)] for step, node, failure in errors],
         lambda data: tuple((bytes.fromhex(step), node, failure_from_data(failure)) for step, node, failure in data),

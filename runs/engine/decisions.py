@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from runs.engine.events import StepId
+from runs.engine.events import JsonObject, StepId
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +28,29 @@ class StartStep:
     path: str = ""
     items: tuple[MapItem, ...] = ()
     attempt: int = 1
+    not_before: str = ""
+    """When it is due, in UTC as RFC 3339; empty: at once."""
+    compensates: StepId | None = None
+    """The step that this one undoes: call the tool of the node's `compensate` with the recorded inputs, which
+    `state.compensating` has."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AwaitStep:
+    """Run nothing for this step until what it waits for is there. The other fields are those of StartStep."""
+
+    step: StepId
+    node: str
+    path: str = ""
+    items: tuple[MapItem, ...] = ()
+    attempt: int = 1
+    wait: JsonObject = field(hash=False)
+    """As StepWaiting told it last."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CancelStep:
-    """Give up this step; its outcome is no longer wanted."""
+    """Give up this step, running or waiting; its outcome is no longer wanted."""
 
     step: StepId
 
@@ -45,4 +63,14 @@ class CollectItem:
     index: int
 
 
-Decision = StartStep | CancelStep | CollectItem
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FinishChild:
+    """Nothing in the step's subgraph goes on, since it is over or stuck: settle the step with its `child_result`."""
+
+    step: StepId
+    attempt: int = 1
+
+
+Decision = StartStep | AwaitStep | CancelStep | CollectItem | FinishChild
+InFlight = StartStep | AwaitStep | CollectItem | FinishChild
+"""A decision whose outcome is awaited."""

@@ -2,21 +2,34 @@
 
 An edit is not a write: it has no step, so no place in the order of writes. It changes what every branch starts from,
 and whatever was written to the key before is forgotten. So an edit never conflicts, every branch sees it, and it
-resolves conflicts of the key. It applies to the root and to every open item of a map.
+resolves conflicts of the key. It applies to the root and to every open item of a map, or to one subgraph and its items.
 """
 
 from __future__ import annotations
 
 from runs.engine.events import JsonObject, StateEdited
 from runs.engine.ledger import ABSENT, Ledger
-from runs.engine.state import OpenMap, Scope
+from runs.engine.scopes import OpenMap, Scope
 from runs.engine.turn import Turn
 
 
-def edit(turn: Turn, event: StateEdited) -> None:
+def edit(turn: Turn, event: StateEdited) -> bool:
+    """Whether there is such a subgraph, if one is named."""
     values = {**event.values, **dict.fromkeys(event.delete, ABSENT)}
-    for scope in turn.state.root.with_inner():
-        _edit_scope(scope, values)
+    home = _home(turn, event)
+    if home is None:
+        return False
+    for scope in home.with_inner():
+        if scope.home is home:
+            _edit_scope(scope, values)
+    return True
+
+
+def _home(turn: Turn, event: StateEdited) -> Scope | None:
+    if event.within is None:
+        return turn.state.root
+    branch = turn.state.branches.get(event.within)
+    return None if branch is None or branch.child is None else branch.child.scope
 
 
 def _edit_scope(scope: Scope, values: JsonObject) -> None:

@@ -44,6 +44,11 @@ def item(map_step: StepId, index: int) -> StepId:
     return _hash(b"i" + map_step + index.to_bytes(4, "big"))
 
 
+def child(step: StepId, attempt: int) -> StepId:
+    """The first step of a subgraph; another attempt of its step is another execution of all of it."""
+    return _hash(b"g" + step + attempt.to_bytes(4, "big"))
+
+
 def closing(map_step: StepId) -> StepId:
     """The second half of a map's step: the one that writes what the items gave."""
     return _hash(b"c" + map_step)
@@ -52,6 +57,11 @@ def closing(map_step: StepId) -> StepId:
 def ending(first_step: StepId) -> StepId:
     """The implicit join at the end of the scope that began with `first_step`."""
     return _hash(b"z" + first_step)
+
+
+def compensation(step: StepId) -> StepId:
+    """The step that undoes this one."""
+    return _hash(b"u" + step)
 
 
 def _hash(data: bytes) -> StepId:

@@ -19,26 +19,27 @@ a or b come first is a matter of timing, and so is the result: that is what a co
 from __future__ import annotations
 
 from runs.engine import ids, keys
+from runs.engine.branches import NO_WRITE, Branch, Cause, Status
 from runs.engine.events import Failure
 from runs.engine.masks import bits
 from runs.engine.merging import failure_of, merge
 from runs.engine.positions import cancel, freeze_with_event, stand, start
-from runs.engine.state import Branch, Cause, Scope, Status
+from runs.engine.schemas import breach_of_merge
+from runs.engine.scopes import Scope
 from runs.engine.turn import Turn
 
 
-def park(turn: Turn, branch: Branch, node: int) -> None:
+def park(branch: Branch, node: int) -> None:
     """The branch arrives at a join. Joins fire in `settle_joins`, when all branches of a fork have arrived."""
-    scope, join = branch.scope, turn.plan.nodes[node].join
-    count = join.count if join is not None else 0
-    if count and branch.marks >> node & 1:
+    scope, counting = branch.scope, branch.scope.graph.counting.get(node)
+    if counting is not None and branch.marks >> node & 1:
         return
     branch.node, branch.status = node, Status.PARKED
     scope.branches[branch.id] = branch
     queue = scope.parked.setdefault(node, [])
     queue.append(branch)
     scope.waiting |= 1 << node
-    if count and len(queue) >= count:
+    if counting is not None and len(queue) >= counting.count:
         scope.satisfied |= 1 << node
 
 
@@ -65,20 +66,19 @@ def _has_to_wait(scope: Scope, join: int) -> bool:
 def _fire_complete(turn: Turn, scope: Scope, node: int) -> None:
     """Nobody else can come."""
     arrived = _take_parked(scope, node)
-    join = turn.plan.nodes[node].join
-    if join is None or not join.count:
+    counting = scope.graph.counting.get(node)
+    if counting is None:
         _go_on(turn, scope, node, arrived)
         return
-    message = f'{len(arrived)} of the {join.count} branches came that the join at "{turn.plan.names[node]}" waits for.'
+    name = scope.graph.names[node]
+    message = f'{len(arrived)} of the {counting.count} branches came that the join at "{name}" waits for.'
     _go_on(turn, scope, node, arrived, Failure(type="JoinUnsatisfied", message=message))
 
 
 def _fire_counted(turn: Turn, scope: Scope, node: int) -> None:
     """Enough have come. Those that came in the same turn and are too many count as having come too late."""
     scope.satisfied &= ~(1 << node)
-    join = turn.plan.nodes[node].join
-    if join is None:
-        return
+    join = scope.graph.counting[node]
     arrived = _take_parked(scope, node)[: join.count]
     for branch in list(scope.branches.values()):
         if scope.plan.reach[branch.node] >> node & 1:
@@ -105,13 +105,14 @@ def _go_on(turn: Turn, scope: Scope, node: int, arrived: list[Branch], failure: 
     key = keys.successor(arrived[-1].key)
     branch = arrived[0]
     if len(arrived) > 1:
-        merged = merge(turn.plan, scope, arrived)
-        failure = failure_of(turn.plan, scope, merged) or failure
-        branch.shares_overlay &= merged.overlay is branch.overlay
-        branch.mask, branch.overlay = merged.mask, merged.overlay
+        merged = merge(scope, arrived)
+        failure = failure_of(scope, merged) or breach_of_merge(turn.state, scope, merged, branch.overlay) or failure
+        branch.mask, branch.overlay, branch.shares_overlay = merged.mask, merged.overlay, merged.is_shared
+        branch.last_write = NO_WRITE  # keys of others may lie between that and what the branch writes next
         for other in arrived[1:]:
             branch.marks &= other.marks
     branch.id, branch.key, branch.error = ids.joined(one.id for one in arrived), key, None
+    branch.payload = None
     if len(key) > keys.length_limit(len(scope.ledger.writes) if scope.ledger else 0):
         _renumber(scope, branch)
     if failure is None:

@@ -14,32 +14,69 @@ from typing import assert_never
 
 from graphs.plan import Plan, ReducerError
 from runs.engine import ids, keys
+from runs.engine.attempts import awaited, decision_of, fail_attempt, record_part, reschedule, wait
+from runs.engine.branches import Branch, Cause, Status
+from runs.engine.breakpoints import hit, set_breakpoints
+from runs.engine.cancelling import cancel_run
+from runs.engine.children import FindPlan, learn_plan_of, settle_child, start_child
 from runs.engine.closing import end_branch, settle, stop_collecting
-from runs.engine.decisions import CollectItem, Decision, StartStep
+from runs.engine.compensating import end_compensation, remember
+from runs.engine.decisions import AwaitStep, CollectItem, Decision, FinishChild, InFlight, StartStep
 from runs.engine.editing import edit
+from runs.engine.ending import end_if_drained
 from runs.engine.events import (
+    AttemptFailed,
+    BreakpointHit,
+    BreakpointsSet,
+    ChildStarted,
     Event,
     Failure,
     ItemCollected,
     ItemFailed,
+    MapLimited,
     Outcome,
+    PartRecorded,
     RunCancelled,
+    RunForked,
+    RunMigrated,
+    RunPaused,
     RunReopened,
+    RunResumed,
     RunStarted,
     RunTimedOut,
     StateEdited,
     StepCompleted,
     StepFailed,
-    StepId,
+    StepReleased,
     StepRescheduled,
+    StepWaiting,
 )
-from runs.engine.failures import cancel_run, fail_if_drained, reopen, time_out
-from runs.engine.maps import finish_item, open_map
-from runs.engine.positions import freeze, freeze_with_event, start_of
+from runs.engine.failures import reopen, time_out
+from runs.engine.maps import finish_item, limit_map, open_map
+from runs.engine.migrating import migrate
+from runs.engine.pausing import pause, release, resume
+from runs.engine.positions import drop_inner, freeze, freeze_with_event
 from runs.engine.routing import enter, follow, follow_handler
-from runs.engine.state import Branch, Cause, RunState, Scope, Status
+from runs.engine.scopes import Scope
+from runs.engine.snapshots import load_state
+from runs.engine.state import RunState
 from runs.engine.turn import Turn
 from runs.engine.writing import write_update
+
+_WHILE_COMPENSATING = (
+    StepCompleted,
+    StepFailed,
+    StepRescheduled,
+    AttemptFailed,
+    StepWaiting,
+    PartRecorded,
+    RunPaused,
+    RunResumed,
+    StepReleased,
+    BreakpointsSet,
+    BreakpointHit,
+)
+"""What has an effect on a run that undoes what it did; it can neither be cancelled nor run out of time any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,49 +89,76 @@ class Transition:
     decisions: tuple[Decision, ...]
 
 
-def advance(plan: Plan, state: RunState | None, event: Outcome) -> Transition:
-    """Move the run by one outcome; `state` (None before RunStarted) is changed in place.
+def advance(plan: Plan, state: RunState | None, event: Outcome, find_plan: FindPlan | None = None) -> Transition:
+    """Move the run by one outcome; `state` (None before the first) is changed in place.
 
-    Never raises for what a tool did. Raises ValueError for a first outcome that is not RunStarted.
+    `plan` is the one that the run begins with; it and `find_plan` matter for the first outcome alone. Never raises for
+    what a tool did. Raises ValueError for a first outcome with which no run begins.
     """
     if state is None:
-        if not isinstance(event, RunStarted):
-            raise ValueError(f"A run begins with RunStarted, not with {type(event).__name__}.")
-        state = RunState(Scope(plan.root, dict(event.state)))
-        turn = Turn(plan, state, event)
-        _begin_run(turn)
+        turn = _begin(plan, event, find_plan)
+        state = turn.state
     else:
-        turn = Turn(plan, state, event)
+        turn = Turn(state, event)
         if not _apply(turn, event):
             return Transition(state, (), ())
     for scope in turn.over:  # which grows as maps close maps
-        finish_item(turn, scope, None if scope.is_stuck else scope.exported)
-    fail_if_drained(turn)
+        if scope.is_child:
+            settle_child(turn, scope)
+        else:
+            finish_item(turn, scope, None if scope.is_stuck else scope.exported)
+    end_if_drained(turn)
     return Transition(state, tuple(turn.events), tuple(turn.decisions))
 
 
-def replay(plan: Plan, state: RunState | None, events: Iterable[Event]) -> RunState | None:
-    """Fold a journal: feed its outcomes through `advance` and skip the consequences, which come out again."""
+def replay(
+    plan: Plan, state: RunState | None, events: Iterable[Event], find_plan: FindPlan | None = None
+) -> RunState | None:
+    """Fold a journal: feed its outcomes through `advance` and skip the consequences, which come out again.
+
+    `find_plan` finds the plans of subgraphs and of later versions.
+    """
     for event in events:
         if isinstance(event, Outcome):
-            state = advance(plan, state, event).state
+            if state is not None:
+                learn_plan_of(state, event, find_plan)
+            state = advance(plan, state, event, find_plan).state
     return state
 
 
-def in_flight(state: RunState) -> tuple[StartStep | CollectItem, ...]:
+def in_flight(state: RunState) -> tuple[InFlight, ...]:
     """The decisions whose outcomes are awaited, for a driver that takes the run over."""
-    awaited: list[StartStep | CollectItem] = []
-    for scope in state.root.with_inner() if state.status == "running" else ():
+    found: list[InFlight] = []
+    for scope in state.scopes() if state.status == "running" else ():
         if scope.is_collecting and scope.owner is not None:
-            awaited.append(CollectItem(step=scope.owner.id, index=scope.index))
-        awaited += [start_of(branch) for branch in scope.branches.values() if branch.status is Status.RUNNING]
-    return tuple(awaited)
+            found.append(CollectItem(step=scope.owner.id, index=scope.index))
+        found += [_awaits(branch) for branch in scope.branches.values() if branch.status is Status.RUNNING]
+    return tuple(found)
+
+
+def _awaits(branch: Branch) -> StartStep | AwaitStep | FinishChild:
+    return decision_of(branch) if branch.child is None else FinishChild(step=branch.id, attempt=branch.attempt)
+
+
+def _begin(plan: Plan, event: Outcome, find_plan: FindPlan | None) -> Turn:
+    match event:
+        case RunStarted():
+            root = Scope(plan, plan.root, dict(event.state))
+            state = RunState(root, max_state_bytes=event.max_state_bytes, checks_schema=event.checks_schema)
+            turn = Turn(state, event)
+            _begin_run(turn)
+        case RunForked():
+            turn = Turn(load_state(plan, event.snapshot, find_plan), event)
+            turn.decisions += in_flight(turn.state)
+        case _:
+            raise ValueError(f"A run begins with RunStarted or RunForked, not with {type(event).__name__}.")
+    return turn
 
 
 def _begin_run(turn: Turn) -> None:
     root = turn.state.root
-    first = Branch(id=ids.first(), key=keys.FIRST, node=turn.plan.end, scope=root)
-    enter(turn, first, (turn.plan.spec.start_node,))
+    first = Branch(id=ids.first(), key=keys.FIRST, node=root.graph.end, scope=root)
+    enter(turn, first, (root.graph.spec.start_node,))
     settle(turn, root)
 
 
@@ -102,26 +166,50 @@ def _apply(turn: Turn, event: Outcome) -> bool:
     """Whether the outcome had an effect."""
     if turn.state.status != "running":
         return _apply_to_ended(turn, event)
+    if turn.state.compensating is not None and not isinstance(event, _WHILE_COMPENSATING):
+        return False
     match event:
         case StepCompleted():
             return _complete(turn, event)
         case StepFailed():
             return _fail(turn, event)
         case StepRescheduled():
-            return _reschedule(turn, event)
+            return reschedule(turn, event)
+        case AttemptFailed():
+            return fail_attempt(turn, event)
+        case StepWaiting():
+            return wait(turn, event)
+        case PartRecorded():
+            return record_part(turn, event)
+        case ChildStarted():
+            return _start_child(turn, event)
         case ItemCollected():
             return _collect(turn, event)
         case ItemFailed():
             return _fail_item(turn, event)
         case StateEdited():
-            edit(turn, event)
+            return edit(turn, event)
         case RunReopened():
             return reopen(turn, event)
+        case RunPaused():
+            return pause(turn, event)
+        case RunResumed():
+            return resume(turn)
+        case StepReleased():
+            return release(turn, event)
+        case BreakpointsSet():
+            return set_breakpoints(turn.state, event)
+        case BreakpointHit():
+            return hit(turn, event)
+        case MapLimited():
+            return limit_map(turn.state, event)
         case RunCancelled():
-            cancel_run(turn)
+            return cancel_run(turn, event)
         case RunTimedOut():
             time_out(turn, event)
-        case RunStarted():
+        case RunMigrated():
+            return migrate(turn, event)
+        case RunStarted() | RunForked():
             return False
         case _:
             assert_never(event)
@@ -129,39 +217,41 @@ def _apply(turn: Turn, event: Outcome) -> bool:
 
 
 def _apply_to_ended(turn: Turn, event: Outcome) -> bool:
-    """A failed run can be edited and opened again; every other end is final."""
+    """A failed run can be edited, migrated, given breakpoints, and opened again; every other end is final."""
     if turn.state.status != "failed":
         return False
     match event:
         case StateEdited():
-            edit(turn, event)
-            return True
+            return edit(turn, event)
+        case RunMigrated():
+            return migrate(turn, event)
         case RunReopened():
             return reopen(turn, event)
+        case BreakpointsSet():
+            return set_breakpoints(turn.state, event)
         case _:
             return False
 
 
-def _awaited(turn: Turn, step: StepId, attempt: int) -> Branch | None:
-    branch = turn.state.branches.get(step)
-    if branch is None or branch.status is not Status.RUNNING or branch.attempt != attempt:
-        return None
-    return branch
-
-
 def _complete(turn: Turn, event: StepCompleted) -> bool:
-    branch = _awaited(turn, event.step, event.attempt)
+    branch = awaited(turn, event.step, event.attempt)
     if branch is None:
         return False
+    if branch.undoes is not None:
+        end_compensation(turn, branch, event)
+        return True
     scope, node = branch.scope, branch.node
-    map_plan = turn.plan.nodes[node].map
+    map_plan = branch.node_plan.map
+    branch.child = None
     try:
         write_update(turn, branch, event)
     except ReducerError as error:
         freeze_with_event(turn, branch, Cause.STEP, Failure(type="ReducerError", message=str(error)))
     else:
+        if event.compensation is not None:
+            remember(turn.state, branch, event.compensation)
         if map_plan is None or event.items is None:
-            follow(turn, branch, event.route)
+            follow(turn, branch, event.route, event.payloads)
         else:
             open_map(turn, branch, map_plan, event.items)
     settle(turn, scope, node)
@@ -169,24 +259,30 @@ def _complete(turn: Turn, event: StepCompleted) -> bool:
 
 
 def _fail(turn: Turn, event: StepFailed) -> bool:
-    branch = _awaited(turn, event.step, event.attempt)
+    branch = awaited(turn, event.step, event.attempt, or_open=True)
     if branch is None:
         return False
+    if branch.undoes is not None:
+        end_compensation(turn, branch, event)
+        return True
     scope, node = branch.scope, branch.node
-    if event.route is None:
+    if event.route is None and branch.child is not None and branch.child.scope.is_stuck:
+        freeze(turn, branch, Cause.ITEMS, event.error)
+    elif event.route is None:
+        drop_inner(turn, branch)
         freeze(turn, branch, Cause.STEP, event.error)
     else:
+        drop_inner(turn, branch)
         follow_handler(turn, branch, event.route, event.error)
     settle(turn, scope, node)
     return True
 
 
-def _reschedule(turn: Turn, event: StepRescheduled) -> bool:
-    branch = turn.state.branches.get(event.step)
-    if branch is None or branch.status is not Status.RUNNING or event.attempt <= branch.attempt:
+def _start_child(turn: Turn, event: ChildStarted) -> bool:
+    branch = awaited(turn, event.step, event.attempt)
+    if branch is None or branch.child is not None:
         return False
-    branch.attempt = event.attempt
-    turn.decisions.append(start_of(branch))
+    start_child(turn, branch, event)
     return True
 
 

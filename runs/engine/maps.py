@@ -13,14 +13,17 @@ from __future__ import annotations
 
 from collections.abc import Container, Mapping, Sequence
 
-from graphs.plan import MapPlan, Plan, ReducerError
+from graphs.plan import MapPlan, ReducerError
 from runs.engine import ids, keys
+from runs.engine.branches import Branch, Cause, Status
 from runs.engine.closing import settle
 from runs.engine.decisions import MapItem
-from runs.engine.events import Failure, Json, JsonObject, MapClosed, MapFailed
-from runs.engine.positions import drop_items, freeze_with_event, leave
+from runs.engine.events import Failure, Json, JsonObject, MapClosed, MapFailed, MapLimited
+from runs.engine.positions import drop_inner, forget_progress, freeze_with_event, leave
 from runs.engine.routing import enter, follow_handler, proceed
-from runs.engine.state import Branch, Cause, OpenMap, Scope, Status
+from runs.engine.schemas import breach_of_write
+from runs.engine.scopes import OpenMap, Scope
+from runs.engine.state import RunState
 from runs.engine.turn import Turn
 from runs.engine.writing import write_all
 
@@ -30,28 +33,39 @@ MAP_FAILED = "MapFailed"
 def open_map(turn: Turn, branch: Branch, map_plan: MapPlan, items: tuple[Json, ...]) -> None:
     """The map's step is over and its update written: start the items."""
     turn.state.pending -= 1
-    branch.status = Status.MAPPING
+    branch.status = Status.OPEN
+    forget_progress(turn.state, branch)
     branch.map = opened = OpenMap(map_plan, items, branch.state() if items else {})
     for index in range(len(items)):
-        scope = open_scope(turn.plan, branch, opened, index)
-        first = Branch(id=scope.first_step, key=keys.FIRST, node=turn.plan.end, scope=scope)
+        scope = open_scope(branch, opened, index)
+        first = Branch(id=scope.first_step, key=keys.FIRST, node=scope.graph.end, scope=scope)
         enter(turn, first, map_plan.to)
         settle(turn, scope)
     if not items:
         _conclude(turn, branch, opened)
 
 
-def open_scope(plan: Plan, branch: Branch, opened: OpenMap, index: int) -> Scope:
+def open_scope(branch: Branch, opened: OpenMap, index: int) -> Scope:
     """A new scope for one item of the branch's map."""
-    name, around = plan.names[branch.node], branch.scope
-    scope = Scope(plan.items[branch.node], {}, owner=branch, index=index)
+    name, around = branch.node_plan.name, branch.scope
+    scope = Scope(around.graph, around.graph.items[branch.node], {}, owner=branch, index=index)
     scope.outer = opened.outer
     scope.locals = {**around.locals, opened.plan.as_: opened.items[index], "index": index}
     scope.path = f"{around.path}{'.' if around.path else ''}{name}[{index}]"
     scope.items = (*around.items, MapItem(branch.id, name, index))
+    scope.is_free = around.is_free or branch.steps_over
     scope.exported = None if opened.plan.collect else {}
     opened.scopes[index] = scope
     return scope
+
+
+def limit_map(state: RunState, event: MapLimited) -> bool:
+    """Change how many items may be under way at once. Return whether that is new to an open map."""
+    branch = state.branches.get(event.step)
+    if branch is None or branch.map is None or branch.map.max_parallel == event.max_parallel:
+        return False
+    branch.map.max_parallel = event.max_parallel
+    return True
 
 
 def finish_item(turn: Turn, scope: Scope, values: JsonObject | None) -> None:
@@ -73,20 +87,21 @@ def finish_item(turn: Turn, scope: Scope, values: JsonObject | None) -> None:
 
 
 def unstick(scope: Scope) -> None:
-    """Something in the item can go on again; so can the scopes around it."""
+    """Something in the item or subgraph can go on again; so can the scopes around it."""
     scope.is_stuck = False
     branch = scope.owner
-    if branch is None or branch.map is None:
+    if branch is None:
         return
-    branch.map.failed -= 1
-    branch.map.pending += 1
+    if branch.map is not None:
+        branch.map.failed -= 1
+        branch.map.pending += 1
     if branch.status is Status.FROZEN:
-        thaw_map(branch)
+        reopen_branch(branch)
 
 
-def thaw_map(branch: Branch) -> None:
-    """The map waits for its items again."""
-    branch.status, branch.frozen = Status.MAPPING, None
+def reopen_branch(branch: Branch) -> None:
+    """It waits for what is inside it again."""
+    branch.status, branch.frozen = Status.OPEN, None
     branch.scope.live += 1
     if branch.scope.is_stuck:
         unstick(branch.scope)
@@ -100,31 +115,47 @@ def conclude_again(turn: Turn, branch: Branch) -> None:
 
 def _conclude(turn: Turn, branch: Branch, opened: OpenMap) -> None:
     """All items are over: close the map or fail it."""
-    tolerated = 0 if turn.state.is_exhausted else opened.plan.tolerated_failures
+    tolerated = 0 if any(home.is_exhausted for home in branch.scope.homes()) else opened.tolerated_failures
     if opened.failed > tolerated:
-        message = f"{opened.failed} of {len(opened.items)} items failed; {tolerated} are tolerated."
+        count = f"{opened.failed} of {len(opened.items)} items failed; {tolerated} are tolerated."
+        message = f"{count} {_first_cause(opened)}"
         _fail(turn, branch, Cause.ITEMS, Failure(type=MAP_FAILED, message=message))
     else:
         try:
-            _close(turn, branch, opened)
+            failure = _close(turn, branch, opened)
         except ReducerError as error:
-            _fail(turn, branch, Cause.CLOSING, Failure(type="ReducerError", message=str(error)))
+            failure = Failure(type="ReducerError", message=str(error))
+        if failure is not None:
+            _fail(turn, branch, Cause.CLOSING, failure)
 
 
-def _close(turn: Turn, branch: Branch, opened: OpenMap) -> None:
-    """Write what came out and go on. Raises ReducerError; then nothing is changed."""
+def _first_cause(opened: OpenMap) -> str:
+    """Why the first of the failed items failed: of what is frozen in it, the step with the least id."""
+    index = min(opened.scopes)  # which no finished item is in
+    scope = opened.scopes[index]
+    frozen = [(branch.id, branch.node, branch.frozen.error) for branch in scope.branches.values() if branch.frozen]
+    _, node, error = min(frozen, key=lambda one: one[0])
+    return f'Item {index} failed at "{scope.graph.names[node]}": {error.type}: {error.message}'
+
+
+def _close(turn: Turn, branch: Branch, opened: OpenMap) -> Failure | None:
+    """Write what came out and go on. Raises ReducerError, or returns what is wrong; then nothing is changed."""
     results = [opened.results.get(index) for index in range(len(opened.items))]
+    updates, sets = _gathered(opened.plan.collect, results, branch.scope.graph.reducers)
+    if (failure := breach_of_write(turn.state, branch, updates, sets)) is not None:
+        return failure
     opening_key, branch.key = branch.key, keys.successor(branch.key)
     try:
-        write_all(turn, branch, *_gathered(opened.plan.collect, results, turn.plan.reducers))
+        write_all(turn, branch, updates, sets)
     except ReducerError:
         branch.key = opening_key
         raise
-    turn.events.append(MapClosed(step=branch.id, node=turn.plan.names[branch.node], failed=opened.failed))
+    turn.events.append(MapClosed(step=branch.id, node=branch.node_plan.name, failed=opened.failed))
     leave(turn, branch)
-    drop_items(turn, branch)
-    branch.id, branch.map = ids.closing(branch.id), None
-    proceed(turn, branch, (turn.plan.names[opened.plan.join],))
+    drop_inner(turn, branch)
+    branch.id = ids.closing(branch.id)
+    proceed(turn, branch, (branch.scope.graph.names[opened.plan.join],))
+    return None
 
 
 def _gathered(
@@ -144,12 +175,11 @@ def _gathered(
 
 def _fail(turn: Turn, branch: Branch, cause: Cause, error: Failure) -> None:
     """Go to the map's error handler; without one freeze, items and all."""
-    node = turn.plan.nodes[branch.node]
+    node = branch.node_plan
     targets = node.handler_of((error.type,))
     if targets is None:
         freeze_with_event(turn, branch, cause, error)
         return
     turn.events.append(MapFailed(step=branch.id, node=node.name, error=error, route=targets))
-    drop_items(turn, branch)
-    branch.map = None
+    drop_inner(turn, branch)
     follow_handler(turn, branch, targets, error)

@@ -6,7 +6,7 @@ past is known and adds only what is not in that past; for a branch that goes on 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 Mask = int
@@ -17,10 +17,18 @@ _RUN_CHARS = 14
 
 def bits(mask: Mask) -> Iterator[int]:
     """The members, lowest first."""
-    while mask:
-        lowest = mask & -mask
-        yield lowest.bit_length() - 1
-        mask ^= lowest
+    text = bin(mask)[:1:-1]  # taking bits off the int would copy all of it for each
+    number = text.find("1")
+    while number >= 0:
+        yield number
+        number = text.find("1", number + 1)
+
+
+def members(mask: Mask, numbers: Iterable[int]) -> list[int]:
+    """Those of the numbers that are in the mask, in the order given."""
+    text = bin(mask)[:1:-1]
+    end = len(text)
+    return [number for number in numbers if number < end and text[number] == "1"]
 
 
 class MaskCodec:

@@ -8,20 +8,21 @@ The value of a key under a mask U is the fold, in key order, of the writes in U 
 * *updates* that the winning set did not see are folded onto it by the key's reducer, in key order.
 
 So the value is a function of U alone. A step's own write has the greatest key of all it sees, so its branch folds it
-onto the value at hand. A join starts from the overlay of its first branch and takes in only the writes which that one
-lacks; it folds a key anew only if one of them sorts before what is folded already.
+onto the value at hand. A join starts from the overlay of the branch that has seen most and takes in only the writes
+which that one lacks; it folds a key anew only if one of them sorts before what is folded already.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from graphs.plan import Plan, Reducer, ReducerError
+from graphs.plan import Reducer, ReducerError
+from runs.engine.branches import Branch
 from runs.engine.events import Failure, Json, JsonObject
 from runs.engine.ledger import ABSENT, Ledger, Write
-from runs.engine.masks import Mask, bits
-from runs.engine.state import Branch, Scope
+from runs.engine.masks import Mask, bits, members
+from runs.engine.scopes import Scope
 
 Overlay = dict[str, tuple[Json, int]]
 
@@ -32,6 +33,8 @@ class Merged:
 
     mask: Mask
     overlay: Overlay
+    is_shared: bool = False
+    """Another branch may hold the same overlay."""
     conflicts: dict[str, list[int]] = field(default_factory=dict)
     unreducible: dict[str, ReducerError] = field(default_factory=dict)
 
@@ -39,36 +42,68 @@ class Merged:
 # --------------------------------------------------------------------------- one step's write
 
 
-def reduce_update(plan: Plan, key: str, value: Json, updates: Sequence[Json]) -> Json:
-    """The key's value after `updates`. Raises ReducerError, which names the key."""
-    reducer = plan.reducers.get(key)
-    return updates[-1] if reducer is None else _fold(reducer, key, value, updates)
+class Changed(Mapping[str, Json]):
+    """The values that a step gives to keys.
+
+    A list that only grows is put together when it is read, since mostly nobody does. Good until the next write.
+    """
+
+    __slots__ = ("_growing", "_values")
+
+    def __init__(self, branch: Branch, update: JsonObject, replace: JsonObject, delete: Iterable[str]) -> None:
+        """Raises ReducerError."""
+        self._values = dict(replace)
+        self._growing: dict[str, tuple[list[Json], list[Json]]] = {}
+        for key, value in update.items():
+            if key not in replace and key not in delete:
+                self._reduce(branch, key, value)
+
+    def _reduce(self, branch: Branch, key: str, update: Json) -> None:
+        reducer = branch.scope.graph.reducers.get(key)
+        if reducer is None:
+            self._values[key] = update
+            return
+        value = branch.read(key)
+        if reducer.lengthens and type(value) is list:
+            self._growing[key] = value, _fold(reducer, key, [], (update,))
+        else:
+            self._values[key] = _fold(reducer, key, value, (update,))
+
+    def __getitem__(self, key: str) -> Json:
+        if key in self._growing:
+            value, more = self._growing.pop(key)
+            self._values[key] = [*value, *more]
+        return self._values[key]
+
+    def added(self, key: str) -> tuple[int, list[Json]] | None:
+        """How long the list was and what comes behind it; None of a key that does not only grow, or was read."""
+        if key not in self._growing:
+            return None
+        value, more = self._growing[key]
+        return len(value), more
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._growing or key in self._values
+
+    def __iter__(self) -> Iterator[str]:
+        return iter([*self._values, *self._growing])
+
+    def __len__(self) -> int:
+        return len(self._values) + len(self._growing)
 
 
-def write(
-    plan: Plan, branch: Branch, updates: Mapping[str, Sequence[Json]], sets: Mapping[str, Json]
-) -> Iterable[tuple[str, int]]:
+def write(branch: Branch, updates: Mapping[str, Sequence[Json]], sets: Mapping[str, Json]) -> Iterable[tuple[str, int]]:
     """Let the branch's step write. Return the keys whose conflict is foreseen from now on, with the other writers.
 
     `updates` are of keys with a reducer. Raises ReducerError; then nothing is written.
     """
-    values = {key: reduce_update(plan, key, branch.read(key), added) for key, added in updates.items()}
     scope = branch.scope
     if scope.ledger is None and len(scope.branches) == 1 and not branch.may_be_absorbed:
-        _write_alone(scope, values, updates, sets)
+        _write_alone(scope, updates, sets)
         return ()
+    values = folded(branch, updates)
     ledger = scope.ledger = scope.ledger or Ledger()
-    number = len(ledger.writes)
-    branch.mask |= 1 << number
-    ledger.append(
-        Write(
-            key=branch.key,
-            node=branch.node,
-            past=branch.mask if sets else 0,
-            updates={key: tuple(added) for key, added in updates.items()},
-            sets=dict(sets),
-        )
-    )
+    number = _enter(ledger, branch, updates, sets)
     if branch.shares_overlay:
         branch.overlay, branch.shares_overlay = dict(branch.overlay), False
     for key, value in (*values.items(), *sets.items()):
@@ -76,11 +111,54 @@ def write(
     return _foreseen(scope, ledger, branch, sets)
 
 
-def _write_alone(
-    scope: Scope, values: JsonObject, updates: Mapping[str, Sequence[Json]], sets: Mapping[str, Json]
-) -> None:
-    """Nobody else is there who has not seen it: no write needs to be remembered (rule R12)."""
+def folded(branch: Branch, updates: Mapping[str, Sequence[Json]]) -> JsonObject:
+    """What the updates of keys with a reducer make of what the branch sees. Raises ReducerError."""
+    reducers = branch.scope.graph.reducers
+    return {key: _fold(reducers[key], key, branch.read(key), added) for key, added in updates.items()}
+
+
+def _enter(ledger: Ledger, branch: Branch, updates: Mapping[str, Sequence[Json]], sets: Mapping[str, Json]) -> int:
+    """Put what a step writes into the ledger. Return the number of the write that has it.
+
+    A branch whose mask is that of its last write has met nobody since, and nobody has seen that write. The keys of its
+    steps lie next to one another (rule R2), so nothing can come to be ordered between them.
+    """
+    number, mask = branch.last_write
+    if mask and mask == branch.mask and ledger.writes[number].may_go_on(updates, sets):
+        ledger.go_on(number, key=branch.key, node=branch.node, past=mask, updates=updates, sets=sets)
+        return number
+    number = len(ledger.writes)
+    branch.mask |= 1 << number
+    branch.last_write = (number, branch.mask)
+    ledger.append(
+        Write(
+            key=branch.key,
+            past=branch.mask if sets else 0,
+            updates={key: list(added) for key, added in updates.items()},
+            sets=dict(sets),
+            nodes=dict.fromkeys(sets, branch.node),
+        )
+    )
+    return number
+
+
+def _write_alone(scope: Scope, updates: Mapping[str, Sequence[Json]], sets: Mapping[str, Json]) -> None:
+    """Nobody else is there who has not seen it: no write needs to be remembered (rule R12).
+
+    A list grows in place once it is the scope's alone: a copy at each turn of a loop would make long runs quadratic.
+    """
+    grown: list[tuple[list[Json], list[Json]]] = []
+    values: JsonObject = {}
+    for key, added in updates.items():
+        reducer, own = scope.graph.reducers[key], scope.own_list(key)
+        if own is not None and reducer.lengthens:
+            grown.append((own, _fold(reducer, key, [], added)))
+        else:
+            values[key] = _fold(reducer, key, scope.read(key), added)
+    for own, more in grown:
+        own += more
     scope.base.update(values)
+    scope.own_lists.update((key, value) for key, value in values.items() if scope.graph.reducers[key].lengthens)
     for key, value in sets.items():
         scope.store(key, value)
     if scope.exported is not None:
@@ -109,29 +187,36 @@ def seen_by_any(scope: Scope) -> Mask:
 # --------------------------------------------------------------------------- where branches meet
 
 
-def merge(plan: Plan, scope: Scope, branches: Sequence[Branch]) -> Merged:
+def merge(scope: Scope, branches: Sequence[Branch]) -> Merged:
     """The common view of branches in key order (rule R7)."""
-    first = branches[0]
     mask = 0
     for branch in branches:
         mask |= branch.mask
-    merged = Merged(mask, first.overlay)
-    missing = mask & ~first.mask
-    if missing and scope.ledger is not None:
-        merged.overlay = dict(first.overlay)
-        _take_in(plan, scope, scope.ledger, merged, missing)
+    merged = _merge_onto(scope, max(branches, key=lambda branch: branch.mask.bit_count()), mask)
+    if merged.conflicts or merged.unreducible:
+        return _merge_onto(scope, branches[0], mask)  # which writers an error names depends on where the merge starts
     return merged
 
 
-def merge_ended(plan: Plan, scope: Scope, mask: Mask) -> Merged:
+def _merge_onto(scope: Scope, start: Branch, mask: Mask) -> Merged:
+    """The view of the writes in `mask`, from that of a branch which has seen some of them."""
+    missing = mask & ~start.mask
+    if not missing or scope.ledger is None:
+        return Merged(mask, start.overlay, is_shared=start.shares_overlay)
+    merged = Merged(mask, dict(start.overlay))
+    _take_in(scope, scope.ledger, merged, missing)
+    return merged
+
+
+def merge_ended(scope: Scope, mask: Mask) -> Merged:
     """The view of all writes in `mask` together: the final merge (rule R8), or a preview (rule R15)."""
     merged = Merged(mask, {})
     if mask and scope.ledger is not None:
-        _take_in(plan, scope, scope.ledger, merged, mask)
+        _take_in(scope, scope.ledger, merged, mask)
     return merged
 
 
-def _take_in(plan: Plan, scope: Scope, ledger: Ledger, merged: Merged, missing: Mask) -> None:
+def _take_in(scope: Scope, ledger: Ledger, merged: Merged, missing: Mask) -> None:
     setters: dict[str, list[int]] = {}
     updaters: dict[str, list[int]] = {}
     for number in bits(missing):
@@ -142,16 +227,16 @@ def _take_in(plan: Plan, scope: Scope, ledger: Ledger, merged: Merged, missing: 
             updaters.setdefault(key, []).append(number)
     for key, numbers in updaters.items():
         if key not in setters:
-            _take_updates(plan, scope, ledger, merged, key, numbers)
+            _take_updates(scope, ledger, merged, key, numbers)
     for key, numbers in setters.items():
-        if key in plan.reducers:
-            _fold_anew(plan, scope, ledger, merged, key)
+        if key in scope.graph.reducers:
+            _fold_anew(scope, ledger, merged, key)
         else:
             _take_sets(ledger, merged, key, numbers)
 
 
-def _take_updates(plan: Plan, scope: Scope, ledger: Ledger, merged: Merged, key: str, numbers: list[int]) -> None:
-    writes, reducer = ledger.writes, plan.reducers[key]
+def _take_updates(scope: Scope, ledger: Ledger, merged: Merged, key: str, numbers: list[int]) -> None:
+    writes, reducer = ledger.writes, scope.graph.reducers[key]
     numbers.sort(key=lambda number: writes[number].key)
     added = [update for number in numbers for update in writes[number].updates[key]]
     held = merged.overlay.get(key)
@@ -161,7 +246,7 @@ def _take_updates(plan: Plan, scope: Scope, ledger: Ledger, merged: Merged, key:
         value, top = held
         is_appending = writes[top].key < writes[numbers[0]].key
         if not is_appending and not reducer.is_commutative(None if value is ABSENT else value, added):
-            _fold_anew(plan, scope, ledger, merged, key)
+            _fold_anew(scope, ledger, merged, key)
             return
         top = max(top, numbers[-1], key=lambda number: writes[number].key)
     _put(merged, key, reducer, value, added, top)
@@ -176,23 +261,23 @@ def _take_sets(ledger: Ledger, merged: Merged, key: str, numbers: list[int]) -> 
     _note_conflict(ledger, merged, key, winner, rivals)
 
 
-def _fold_anew(plan: Plan, scope: Scope, ledger: Ledger, merged: Merged, key: str) -> None:
+def _fold_anew(scope: Scope, ledger: Ledger, merged: Merged, key: str) -> None:
     """A key with a reducer, from the scope's base over the whole mask."""
     writes = ledger.writes
-    updaters = ledger.updaters.get(key, 0) & merged.mask
+    mask = merged.mask
     value, winner = scope.read(key), None
     if setters := ledger.setters.get(key, 0) & merged.mask:
         rivals = list(bits(setters))
         winner = max(rivals, key=lambda number: writes[number].key)
         value = writes[winner].sets[key]
-        updaters &= ~writes[winner].past
+        mask &= ~writes[winner].past
         _note_conflict(ledger, merged, key, winner, rivals)
-    numbers = sorted(bits(updaters), key=lambda number: writes[number].key)
+    numbers = members(mask, ledger.updaters.get(key, ()))
     added = [update for number in numbers for update in writes[number].updates[key]]
     tops = numbers[-1:] if winner is None else [*numbers[-1:], winner]
     top = max(tops, key=lambda number: writes[number].key)
     if added:
-        _put(merged, key, plan.reducers[key], value, added, top)
+        _put(merged, key, scope.graph.reducers[key], value, added, top)
     else:
         merged.overlay[key] = (value, top)
 
@@ -222,12 +307,13 @@ def _fold(reducer: Reducer, key: str, value: Json, updates: Sequence[Json]) -> J
 # --------------------------------------------------------------------------- what went wrong, and what is settled
 
 
-def failure_of(plan: Plan, scope: Scope, merged: Merged) -> Failure | None:
+def failure_of(scope: Scope, merged: Merged) -> Failure | None:
     """Why the branches cannot go on together; None if they can."""
     if merged.conflicts and scope.ledger is not None:
         keys = tuple(sorted({*merged.conflicts, *merged.unreducible}))
-        numbers = {number for writers in merged.conflicts.values() for number in writers}
-        nodes = sorted({plan.names[scope.ledger.writes[number].node] for number in numbers})
+        writes = scope.ledger.writes
+        setters = {writes[number].nodes[key] for key, numbers in merged.conflicts.items() for number in numbers}
+        nodes = sorted(scope.graph.names[node] for node in setters)
         message = (
             f"Concurrent branches replaced {_listed('state key', keys)} at {_listed('node', nodes)}; "
             "join them first, or give the key a reducer."

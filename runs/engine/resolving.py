@@ -10,7 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from graphs.expressions import ExpressionError
-from graphs.plan import MapPlan, NodePlan, NoRoute, Plan, ReducerError
+from graphs.plan import MapPlan, NodePlan, NoRoute, ReducerError
+from runs.engine.branches import Branch, Status
 from runs.engine.decisions import CollectItem
 from runs.engine.events import (
     Failure,
@@ -23,12 +24,12 @@ from runs.engine.events import (
     StepId,
 )
 from runs.engine.ledger import ABSENT
-from runs.engine.merging import reduce_update
+from runs.engine.merging import Changed
 from runs.engine.positions import LIMIT_EXCEEDED
-from runs.engine.state import Branch, RunState, Status
+from runs.engine.state import RunState
 from runs.engine.views import View, final_view, view_of
 
-Check = Callable[[Mapping[str, Json]], Failure | None]
+Check = Callable[[Changed], Failure | None]
 """Gets the new values of the keys that the step changes; may refuse them."""
 
 
@@ -39,7 +40,16 @@ class Returned:
     value: Json = None
     replace: JsonObject = field(default_factory=dict)
     delete: tuple[str, ...] = ()
+    implied: JsonObject | None = None
+    """The update of a node without `outputs`, where that is not the value itself."""
+    route: tuple[str, ...] | None = None
+    """Where the branch goes whatever the node's `next` says: out of a wait that ended in a way of its own."""
+    is_nothing: bool = False
+    """Whether that what was waited for did not come, so that `outputs` have nothing to work on."""
     goto: tuple[str, ...] | None = None
+    """Where a tool chooses to go; empty: nowhere. None if it does not choose."""
+    payloads: tuple[JsonObject | None, ...] = ()
+    """For each target of `goto` what the step there sees on top of the state; empty if nothing is sent."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,17 +72,19 @@ def _refused(type_: str, message: str) -> _Refused:
 
 
 def resolve(
-    plan: Plan, state: RunState, step: StepId, attempt: int, result: Returned | Raised, *, check: Check | None = None
+    state: RunState, step: StepId, attempt: int, result: Returned | Raised, *, check: Check | None = None
 ) -> StepCompleted | StepFailed:
     """The outcome of an attempt. What is wrong with the result makes it a StepFailed; nothing is raised for it."""
     branch = state.branches.get(step)
-    if branch is None or branch.status is not Status.RUNNING:
+    if branch is None or (branch.status is not Status.RUNNING and branch.child is None):
         return StepCompleted(step=step, attempt=attempt)  # nobody waits for it; `advance` drops it
-    node = plan.nodes[branch.node]
+    node = branch.node_plan
+    if branch.undoes is not None:
+        return _undone(step, attempt, result)
     if isinstance(result, Raised):
         return _failed(node, step, attempt, result.error, result.names)
     try:
-        return _completed(plan, branch, node, attempt, result, check)
+        return _completed(branch, node, attempt, result, check)
     except _Refused as refused:
         failure = refused.failure
     except ExpressionError as error:
@@ -84,7 +96,7 @@ def resolve(
     return _failed(node, step, attempt, failure)
 
 
-def collect(plan: Plan, state: RunState, decision: CollectItem) -> ItemCollected | ItemFailed:
+def collect(state: RunState, decision: CollectItem) -> ItemCollected | ItemFailed:
     """Evaluate a map's `collect` on an item whose branches are all over."""
     scope = state.collecting(decision.step, decision.index)
     branch = state.branches.get(decision.step)
@@ -99,40 +111,67 @@ def collect(plan: Plan, state: RunState, decision: CollectItem) -> ItemCollected
     return ItemCollected(step=decision.step, index=decision.index, values=values)
 
 
+def view_of_item(state: RunState, decision: CollectItem) -> View | None:
+    """What `collect` sees of the item; None if nobody waits for it."""
+    scope = state.collecting(decision.step, decision.index)
+    return None if scope is None else final_view(scope)
+
+
 def _failed(node: NodePlan, step: StepId, attempt: int, failure: Failure, names: tuple[str, ...] = ()) -> StepFailed:
     return StepFailed(step=step, attempt=attempt, error=failure, route=node.handler_of((failure.type, *names)))
 
 
-def _completed(
-    plan: Plan, branch: Branch, node: NodePlan, attempt: int, result: Returned, check: Check | None
-) -> StepCompleted:
+def _completed(branch: Branch, node: NodePlan, attempt: int, result: Returned, check: Check | None) -> StepCompleted:
     update, replace = _update(branch, node, result)
-    changed = _changed(plan, branch, update, replace, result.delete)
-    if check is not None:
-        failure = check({key: value for key, value in changed.items() if value is not ABSENT})
-        if failure is not None:
-            raise _Refused(failure)
+    given = Changed(branch, update, replace, result.delete)
+    if check is not None and (failure := check(given)) is not None:
+        raise _Refused(failure)
+    changed: Mapping[str, Json] = {**given, **dict.fromkeys(result.delete, ABSENT)} if result.delete else given
     names = view_of(branch, changed)
+    opens_map = node.map is not None and result.route is None
     return StepCompleted(
         step=branch.id,
         attempt=attempt,
         update=update,
         replace=replace,
         delete=result.delete,
-        route=() if node.map else _route(node, names, result.goto),
-        items=_items(plan, branch, node.map, names) if node.map else None,
-        result=None if node.outputs is None else result.value,
+        route=() if opens_map else _route(node, names, result),
+        payloads=result.payloads,
+        items=_items(branch, node.map, names) if node.map and opens_map else None,
+        # A subgraph's final state stands in the journal already, as what its steps wrote.
+        result=None if node.outputs is None or node.graph is not None or result.is_nothing else result.value,
+        compensation=None if node.compensation is None else _compensation(branch, node.compensation, changed, result),
     )
+
+
+def _compensation(
+    branch: Branch,
+    inputs: Mapping[str, Callable[[Mapping[str, Json]], Json]],
+    changed: Mapping[str, Json],
+    result: Returned,
+) -> JsonObject:
+    """With what the step can be undone: its inputs see the result, and the state as the step leaves it."""
+    names = view_of(branch, changed, result=result.value)
+    return {argument: value(names) for argument, value in inputs.items()}
+
+
+def _undone(step: StepId, attempt: int, result: Returned | Raised) -> StepCompleted | StepFailed:
+    """Of a compensation nothing is kept but its error."""
+    if isinstance(result, Raised):
+        return StepFailed(step=step, attempt=attempt, error=result.error)
+    return StepCompleted(step=step, attempt=attempt)
 
 
 def _update(branch: Branch, node: NodePlan, result: Returned) -> tuple[JsonObject, JsonObject]:
     """The step's update, and what it replaces."""
-    if node.outputs is not None:
+    if node.outputs is not None and not result.is_nothing:
         names = view_of(branch, result=result.value)
         replace = {key: value(names) for key, value in node.outputs.replace.items()}
         update = {key: value(names) for key, value in node.outputs.update.items()}
         return update, {**replace, **result.replace}
-    if result.value is None:
+    if result.implied is not None:
+        return result.implied, result.replace
+    if result.value is None or node.graph is not None:
         return {}, result.replace
     if not isinstance(result.value, dict):
         message = (
@@ -143,23 +182,15 @@ def _update(branch: Branch, node: NodePlan, result: Returned) -> tuple[JsonObjec
     return result.value, result.replace
 
 
-def _changed(
-    plan: Plan, branch: Branch, update: JsonObject, replace: JsonObject, delete: tuple[str, ...]
-) -> JsonObject:
-    """The new values of the changed keys. Raises ReducerError."""
-    changed = {
-        key: reduce_update(plan, key, branch.read(key), (value,))
-        for key, value in update.items()
-        if key not in replace and key not in delete
-    }
-    return {**changed, **replace, **dict.fromkeys(delete, ABSENT)}
-
-
-def _route(node: NodePlan, names: View, goto: tuple[str, ...] | None) -> tuple[str, ...]:
-    if node.dynamic is None and goto is None and node.route is not None:
+def _route(node: NodePlan, names: View, result: Returned) -> tuple[str, ...]:
+    if result.route is not None:
+        return result.route
+    goto = result.goto
+    if node.dynamic is None and not goto and node.route is not None:
         return node.route(names)
     if goto is None:
-        raise _refused("NoRouteError", f'The tool of "{node.name}" did not say where to go; return Command(goto=…).')
+        message = f'The tool of "{node.name}" did not say where to go; return Command(goto=…), or goto=[] for nowhere.'
+        raise _refused("NoRouteError", message)
     undeclared = [target for target in goto if target not in (node.dynamic or ())]
     if undeclared:
         message = f'"{node.name}" may not go to {", ".join(undeclared)}; name its targets in `dynamic`.'
@@ -167,15 +198,15 @@ def _route(node: NodePlan, names: View, goto: tuple[str, ...] | None) -> tuple[s
     return goto
 
 
-def _items(plan: Plan, branch: Branch, map_plan: MapPlan, names: View) -> tuple[Json, ...]:
+def _items(branch: Branch, map_plan: MapPlan, names: View) -> tuple[Json, ...]:
     items = map_plan.items(names)
-    name = plan.names[branch.node]
+    name, limits = branch.node_plan.name, branch.scope.graph.limits
     if not isinstance(items, list):
         raise _refused("MapItemsError", f'The map of "{name}" needs a list of items, not {type(items).__name__}.')
-    if len(items) > plan.limits.max_steps:
-        message = f'The map of "{name}" has {len(items)} items; limits.max_steps is {plan.limits.max_steps}.'
+    if len(items) > limits.max_steps:
+        message = f'The map of "{name}" has {len(items)} items; limits.max_steps is {limits.max_steps}.'
         raise _refused(LIMIT_EXCEEDED, message)
-    if len(branch.scope.items) >= plan.limits.max_depth:
-        message = f'The map of "{name}" is nested deeper than limits.max_depth, which is {plan.limits.max_depth}.'
+    if len(branch.scope.items) >= limits.max_depth:
+        message = f'The map of "{name}" is nested deeper than limits.max_depth, which is {limits.max_depth}.'
         raise _refused(LIMIT_EXCEEDED, message)
     return tuple(items)

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from graphs.plan import Plan
 from runs.engine.decisions import Decision
 from runs.engine.events import Event
-from runs.engine.state import RunState, Scope
+from runs.engine.scopes import Scope
+from runs.engine.state import RunState
 
 
 class Turn:
     """The run that moves, and the events and decisions that come out, in order."""
 
-    __slots__ = ("decisions", "events", "over", "plan", "state")
+    __slots__ = ("decisions", "events", "over", "state")
 
-    def __init__(self, plan: Plan, state: RunState, event: Event) -> None:
-        self.plan = plan
+    def __init__(self, state: RunState, event: Event) -> None:
         self.state = state
         self.events: list[Event] = [event]
         self.decisions: list[Decision] = []

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from graphs.plan import Plan
-from runs.engine.events import Json, JsonObject, StepId
+from runs.engine.branches import Branch
+from runs.engine.events import Json, StepId
 from runs.engine.ledger import ABSENT
-from runs.engine.state import Branch, RunState, Scope
+from runs.engine.scopes import Scope
+from runs.engine.state import RunState
 
 NO_OVERLAY: Mapping[str, tuple[Json, int]] = {}
 
@@ -18,14 +19,15 @@ class StateView(Mapping[str, Json]):
     The values are those of the run, not copies: hand out copies to whoever might change them.
     """
 
-    __slots__ = ("_base", "_changed", "_outer", "_overlay")
+    __slots__ = ("_base", "_changed", "_outer", "_overlay", "_own_lists")
 
     def __init__(
-        self, scope: Scope, overlay: Mapping[str, tuple[Json, int]], changed: JsonObject | None = None
+        self, scope: Scope, overlay: Mapping[str, tuple[Json, int]], changed: Mapping[str, Json] | None = None
     ) -> None:
         self._changed = changed or {}
         self._overlay = overlay
         self._base = scope.base
+        self._own_lists = scope.own_lists
         self._outer = scope.outer
 
     def __getitem__(self, key: str) -> Json:
@@ -53,6 +55,7 @@ class StateView(Mapping[str, Json]):
         held = self._overlay.get(key)
         if held is not None:
             return held[0]
+        self._own_lists.pop(key, None)  # before: from now on the list is not the scope's alone
         value = self._base.get(key, self)
         return self._outer.get(key, ABSENT) if value is self else value
 
@@ -60,35 +63,37 @@ class StateView(Mapping[str, Json]):
 class View(Mapping[str, Json]):
     """The names of an expression: `error`, a map's `as` name and `index`; then `state`; then the state's keys."""
 
-    __slots__ = ("_locals", "state")
+    __slots__ = ("local_names", "state")
 
-    def __init__(self, state: StateView, locals_: Mapping[str, Json]) -> None:
+    def __init__(self, state: StateView, local_names: Mapping[str, Json]) -> None:
         self.state = state
-        self._locals = locals_
+        self.local_names = local_names
 
     def __getitem__(self, name: str) -> Json:
-        if name in self._locals:
-            return self._locals[name]
+        if name in self.local_names:
+            return self.local_names[name]
         return dict(self.state) if name == "state" else self.state[name]
 
     def __contains__(self, name: object) -> bool:
-        return name in self._locals or name == "state" or name in self.state
+        return name in self.local_names or name == "state" or name in self.state
 
     def __iter__(self) -> Iterator[str]:
-        return iter(dict.fromkeys([*self._locals, "state", *self.state]))
+        return iter(dict.fromkeys([*self.local_names, "state", *self.state]))
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
 
 
-def view(plan: Plan, state: RunState, step: StepId) -> View:
+def view(state: RunState, step: StepId) -> View:
     """What the step sees. Raises KeyError if the run is not at this step."""
     return view_of(state.branches[step])
 
 
-def view_of(branch: Branch, changed: JsonObject | None = None, **names: Json) -> View:
+def view_of(branch: Branch, changed: Mapping[str, Json] | None = None, **names: Json) -> View:
     """The view of a branch after a change of some keys (ABSENT: deleted), with more local names."""
     locals_ = branch.scope.locals
+    if branch.payload is not None:
+        changed = {**branch.payload, **(changed or {})}
     if branch.error is not None:
         names["error"] = branch.error
     return View(StateView(branch.scope, branch.overlay, changed), {**locals_, **names} if names else locals_)

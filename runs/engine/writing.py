@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from runs.engine.branches import Branch
 from runs.engine.events import ConflictForeseen, Json, StepCompleted
 from runs.engine.ledger import ABSENT
 from runs.engine.masks import bits
 from runs.engine.merging import write
-from runs.engine.state import Branch
 from runs.engine.turn import Turn
 
 
 def write_update(turn: Turn, branch: Branch, event: StepCompleted) -> None:
     """Write what the step brought. A key that is set or deleted is not updated besides. Raises ReducerError."""
-    reducers = turn.plan.reducers
+    reducers = branch.scope.graph.reducers
     updates: dict[str, tuple[Json, ...]] = {}
     sets: dict[str, Json] = {}
     for key, value in event.update.items():
@@ -36,8 +36,8 @@ def write_all(turn: Turn, branch: Branch, updates: Mapping[str, Sequence[Json]],
     if not updates and not sets:
         return
     ledger = branch.scope.ledger
-    for key, others in write(turn.plan, branch, updates, sets):
+    for key, others in write(branch, updates, sets):
         ledger = branch.scope.ledger
-        nodes = {branch.node, *(ledger.writes[number].node for number in bits(others))} if ledger else set()
-        names = tuple(sorted(turn.plan.names[node] for node in nodes))
+        nodes = {branch.node, *(ledger.writes[number].nodes[key] for number in bits(others))} if ledger else set()
+        names = tuple(sorted(branch.scope.graph.names[node] for node in nodes))
         turn.events.append(ConflictForeseen(key=key, nodes=names))

@@ -10,7 +10,12 @@ import pytest
 from runs.engine import codec
 from runs.engine import events as vocabulary
 from runs.engine.events import (
+    AttemptFailed,
     BranchFrozen,
+    BreakpointHit,
+    BreakpointsSet,
+    ChildStarted,
+    CompensationStarted,
     ConflictForeseen,
     Event,
     Failure,
@@ -18,17 +23,27 @@ from runs.engine.events import (
     ItemFailed,
     MapClosed,
     MapFailed,
+    MapLimited,
+    PartRecorded,
     RunCancelled,
     RunCompleted,
     RunFailed,
+    RunForked,
+    RunMigrated,
+    RunPaused,
     RunReopened,
+    RunResumed,
     RunStarted,
+    RunStopped,
     RunTimedOut,
     StateEdited,
     StepCancelled,
     StepCompleted,
     StepFailed,
+    StepMoved,
+    StepReleased,
     StepRescheduled,
+    StepWaiting,
 )
 
 STEP = bytes(range(10))
@@ -38,6 +53,7 @@ ERROR_DATA = {"type": "KeyError", "message": "'k'"}
 
 CASES: list[tuple[Event, dict[str, Any]]] = [
     (RunStarted(state={"k": 1}), {"state": {"k": 1}}),
+    (RunStarted(state={}, max_state_bytes=9), {"state": {}, "max_state_bytes": 9}),
     (StepCompleted(step=STEP), {"step": HEX}),
     (
         StepCompleted(
@@ -53,16 +69,67 @@ CASES: list[tuple[Event, dict[str, Any]]] = [
             "result": [1],
         },
     ),
+    (StepCompleted(step=STEP, compensation={}), {"step": HEX, "compensation": {}}),
     (StepCompleted(step=STEP, items=()), {"step": HEX, "items": []}),
     (StepCompleted(step=STEP, items=(1, None)), {"step": HEX, "items": [1, None]}),
     (StepFailed(step=STEP, error=ERROR), {"step": HEX, "error": ERROR_DATA}),
     (StepFailed(step=STEP, error=ERROR, route=()), {"step": HEX, "error": ERROR_DATA, "route": []}),
+    (
+        AttemptFailed(step=STEP, error=ERROR, retry_at="2026-11-23T09:30:00Z"),
+        {"step": HEX, "error": ERROR_DATA, "retry_at": "2026-11-23T09:30:00Z"},
+    ),
+    (
+        AttemptFailed(step=STEP, attempt=2, error=ERROR, retry_at="2026-11-23T09:30:00Z", heartbeat=0),
+        {"step": HEX, "attempt": 2, "error": ERROR_DATA, "retry_at": "2026-11-23T09:30:00Z", "heartbeat": 0},
+    ),
     (StepRescheduled(step=STEP, attempt=3, reason="r"), {"step": HEX, "attempt": 3, "reason": "r"}),
+    (
+        StepRescheduled(step=STEP, attempt=3, reason="r", heartbeat=[1]),
+        {"step": HEX, "attempt": 3, "reason": "r", "heartbeat": [1]},
+    ),
+    (
+        ChildStarted(step=STEP, graph="review@7", digest="ab", state={"k": 1}),
+        {"step": HEX, "graph": "review@7", "digest": "ab", "state": {"k": 1}},
+    ),
+    (
+        StepCompleted(step=STEP, route=("a", "b"), payloads=(None, {"k": 1})),
+        {"step": HEX, "route": ["a", "b"], "payloads": [None, {"k": 1}]},
+    ),
+    (StepWaiting(step=STEP, wait={"for": "signal"}), {"step": HEX, "wait": {"for": "signal"}}),
+    (StepWaiting(step=STEP, attempt=2, wait={}), {"step": HEX, "attempt": 2, "wait": {}}),
+    (PartRecorded(step=STEP, name="fetch", value=None), {"step": HEX, "name": "fetch", "value": None}),
+    (
+        PartRecorded(step=STEP, attempt=2, name="fetch", value=[1]),
+        {"step": HEX, "attempt": 2, "name": "fetch", "value": [1]},
+    ),
     (ItemCollected(step=STEP, index=0, values={"k": 1}), {"step": HEX, "index": 0, "values": {"k": 1}}),
     (ItemFailed(step=STEP, index=1, error=ERROR), {"step": HEX, "index": 1, "error": ERROR_DATA}),
     (StateEdited(values={"k": 1}, delete=("l",)), {"values": {"k": 1}, "delete": ["l"]}),
+    (StateEdited(values={"k": 1}, within=STEP), {"values": {"k": 1}, "within": HEX}),
+    (RunForked(snapshot={"root": {}}, run="r", seq=3), {"snapshot": {"root": {}}, "run": "r", "seq": 3}),
+    (RunMigrated(version="g@2", digest="d"), {"version": "g@2", "digest": "d"}),
+    (
+        RunMigrated(version="g@2", digest="d", mapping={"a": "b"}),
+        {"version": "g@2", "digest": "d", "mapping": {"a": "b"}},
+    ),
+    (StepMoved(step=STEP, node="b"), {"step": HEX, "node": "b"}),
     (RunReopened(steps=(STEP,)), {"steps": [HEX]}),
     (RunReopened(), {}),
+    (RunCancelled(graceful=True), {"graceful": True}),
+    (CompensationStarted(reason="failed"), {"reason": "failed"}),
+    (RunStopped(), {}),
+    (RunPaused(), {}),
+    (RunPaused(reason="lunch", held=(STEP,)), {"reason": "lunch", "held": [HEX]}),
+    (RunResumed(), {}),
+    (StepReleased(), {}),
+    (BreakpointsSet(breakpoints=({"id": "b"},)), {"breakpoints": [{"id": "b"}]}),
+    (BreakpointHit(step=STEP, breakpoint="b", stops=False), {"step": HEX, "breakpoint": "b", "stops": False}),
+    (
+        BreakpointHit(step=STEP, breakpoint="b", stops=True, held=(STEP,)),
+        {"step": HEX, "breakpoint": "b", "stops": True, "held": [HEX]},
+    ),
+    (MapLimited(step=STEP, max_parallel=None), {"step": HEX, "max_parallel": None}),
+    (StepReleased(steps=(STEP,), mode="over"), {"steps": [HEX], "mode": "over"}),
     (RunCancelled(reason="enough"), {"reason": "enough"}),
     (RunTimedOut(limit_s=1.5), {"limit_s": 1.5}),
     (

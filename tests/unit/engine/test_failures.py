@@ -21,25 +21,16 @@ from runs.engine.events import (
     StepFailed,
     StepRescheduled,
 )
+from tests.unit.engine import driving
 from tests.unit.engine.driving import Run
 
 Json = Any
 
-FORK = {
-    # s ──<  a | b ── c  >── j(all)
-    "s": {"next": ["a", "b"]},
-    "a": {"next": "j"},
-    "b": {"next": "c"},
-    "c": {"next": "j"},
-    "j": {"join": "all"},
-    "h": {"next": "j"},
-}
+FORK = {**driving.FORK, "h": {"next": "j"}}
 
 
 def forked(**options: Json) -> Run:
-    run = Run(FORK, **options)
-    run.give("s", {"log": "s"})
-    return run
+    return driving.forked(FORK, **options)
 
 
 def test_a_failure_freezes_its_branch_and_the_others_go_on_until_nothing_can_run() -> None:
@@ -219,7 +210,7 @@ def test_duplicates_unknown_steps_and_a_second_start_have_no_effect() -> None:
 
 
 def test_a_run_begins_with_its_start() -> None:
-    with pytest.raises(ValueError, match="begins with RunStarted, not with RunCancelled"):
+    with pytest.raises(ValueError, match="begins with RunStarted or RunForked, not with RunCancelled"):
         advance(Run(FORK).plan, None, RunCancelled())
 
 
@@ -299,3 +290,13 @@ def test_a_conflict_at_the_end_is_settled_by_an_edit_and_a_retry() -> None:
     run.reopen()
     assert run.status == "completed"
     assert run.final == {"k": 3}
+
+
+def test_an_update_that_a_reducer_refuses_only_now_freezes_its_step() -> None:
+    """`resolve` makes no such outcome; a journal folded with another reducer may."""
+    run = forked()
+    run.feed(StepCompleted(step=run.start("a").step, update={"log": "a"}, replace={"k": 1}, route=("j",)))
+    run.feed(StepCompleted(step=run.start("b").step, replace={"log": 1}, route=("c",)))
+    events = run.feed(StepCompleted(step=run.start("c").step, update={"log": "c"}, route=("j",)))
+    assert [event.error.type for event in events if isinstance(event, BranchFrozen)] == ["ReducerError"]
+    assert run.errors == [("c", "ReducerError")]

@@ -226,3 +226,14 @@ def test_updates_of_a_branch_that_comes_too_late_are_dropped_even_if_it_is_the_l
         run.give(node)
     run.give("c", {"log": "c"})
     assert run.final == {}
+
+
+def test_a_join_that_fires_may_take_its_branches_from_one_that_was_just_filled() -> None:
+    """
+         ┌─► j1(any) ◄─┐
+    s ──<├─► j2(2) ────┘
+         └─► j2
+    """
+    run = Run({"s": {"next": ["j1", "j2", "j2"]}, "j1": {"join": "any"}, "j2": {"join": {"count": 2}, "next": "j1"}})
+    run.give("s")
+    assert run.nodes == ["j1"]

@@ -1,13 +1,15 @@
-"""Limits of a run (rule R17)."""
+"""Limits of a run (rule R17), and the schema of its state where no step is checked (rule R26)."""
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
-from runs.engine.events import BranchFrozen
-from tests.unit.engine.driving import Run
+from runs.engine import dump_state, load_state
+from runs.engine.events import BranchFrozen, RunCancelled, StateEdited
+from tests.unit.engine.driving import LOG, Run, assert_recovers_at_every_cut, compiled
 
 Json = Any
 LOOP = {"s": {"next": {"condition": "n < goal", "if_true": "s", "if_false": "end"}}}
@@ -88,3 +90,123 @@ def test_maps_may_not_nest_deeper_than_the_limit() -> None:
     run = Run(nodes, limits={"max_depth": 3}).play({"s": lambda _: None})
     assert run.errors == [("s", "LimitExceeded"), *[("s", "MapFailed")] * 3]
     assert run.state.scheduled == 4
+
+
+def test_maps_may_nest_a_hundred_deep_if_they_are_allowed_to() -> None:
+    nodes = {"s": {"next": {"map": "= [1]", "to": "s", "join": "end"}}}
+    run = Run(nodes, limits={"max_depth": 100})
+    for depth in range(100):
+        run.give(".".join(["s[0]"] * depth + ["s"]))
+    assert load_state(run.plan, json.loads(json.dumps(dump_state(run.state)))).scheduled == 101
+    run.feed(RunCancelled())
+    assert run.status == "cancelled"
+
+
+@pytest.mark.parametrize("order", [("a", "b"), ("b", "a")])
+@pytest.mark.parametrize(("room", "status"), [(0, "completed"), (-1, "failed")], ids=["at the limit", "one byte more"])
+def test_branches_that_are_too_large_together_freeze_at_the_end(order: tuple[str, ...], room: int, status: str) -> None:
+    #   s ──► a        both end
+    #    └──► b
+    limit = len('{"log":["aaaa","bbbb"]}') + room
+    run = Run({"s": {"next": ["a", "b"]}, "a": {}, "b": {}}, state={"log": []}, max_state_bytes=limit)
+    run.give("s")
+    for node in order:
+        run.give(node, {"log": node * 4})
+    assert run.status == status
+    if status == "failed":
+        assert run.errors == [("end", "StateTooLarge")]
+        run._state = load_state(run.plan, dump_state(run.state))
+        run.reopen()
+        assert run.status == "failed", "nothing has changed"
+        run.feed(StateEdited(values={"log": []}))
+        run.reopen()
+        assert run.final == {"log": []}
+
+
+ONE = {"properties": {"log": {"type": "array", "maxItems": 1, "items": {"type": "string"}}, "n": {"type": "integer"}}}
+JOINED = {"s": {"next": ["a", "b"]}, "a": {"next": "j"}, "b": {"next": "j"}, "j": {"join": "all"}}
+ENDED = {"s": {"next": ["a", "b"]}, "a": {}, "b": {}}
+
+
+def both(nodes: dict[str, Json], order: tuple[str, ...] = ("a", "b"), **options: Json) -> Run:
+    """Each branch appends one element, which is all that there may be."""
+    run = Run(nodes, schema=ONE, **options)
+    run.give("s")
+    for node in order:
+        run.give(node, {"log": node})
+    return run
+
+
+@pytest.mark.parametrize("order", [("a", "b"), ("b", "a")])
+@pytest.mark.parametrize(("nodes", "where"), [(JOINED, "j"), (ENDED, "end")], ids=["join", "end"])
+def test_what_branches_make_together_has_to_keep_the_schema(
+    nodes: dict[str, Json], where: str, order: tuple[str, ...]
+) -> None:
+    run = both(nodes, order)
+    assert run.errors == [(where, "StateSchemaError")]
+    assert_recovers_at_every_cut(run)
+    run._state = load_state(run.plan, dump_state(run.state))
+    assert run.reopen() == (), "the key must be edited first"
+    run.feed(StateEdited(values={"log": ["c"]}))
+    run.reopen()
+    if where == "j":
+        run.give("j")
+    assert run.final == {"log": ["c"]}
+
+
+def test_what_only_one_branch_has_written_is_not_checked_again() -> None:
+    run = Run(JOINED, schema=ONE)
+    run.give("s")
+    run.give("a", {"log": "a"})
+    run.give("b", {"n": "no integer"})  # a driver would have refused it
+    run.give("j")
+    assert run.status == "completed"
+
+
+@pytest.mark.parametrize(
+    ("collect", "key"),
+    [
+        ({"collect": {"n": "= i"}}, "n"),  # a list in place of an integer
+        ({"collect": {"log": "= i"}}, "log"),  # the list is appended as one element
+        ({}, "log"),  # each item appends one element
+    ],
+    ids=["set", "update", "exported"],
+)
+@pytest.mark.parametrize("handler", [None, "h"])
+def test_what_a_map_gives_has_to_keep_the_schema(collect: Json, key: str, handler: str | None) -> None:
+    """
+    s ══► w ══► j
+    └─ on error ──► h
+    """
+    route = {"map": "= [1, 2]", "as": "i", "to": "w", "join": "j", **collect}
+    nodes: dict[str, Json] = {"s": {"next": route}, "w": {"next": "j"}, "j": {}, "h": {}}
+    if handler is not None:
+        nodes["s"]["on_error"] = [{"match": "StateSchemaError", "to": handler}]
+    run = Run(nodes, schema=ONE)
+    run.give("s")
+    for index in range(2):
+        run.give(f"s[{index}].w", None if collect else {"log": "w"})
+    if handler is None:
+        assert run.errors == [("s", "StateSchemaError")]
+        run.reopen()
+        assert run.errors == [("s", "StateSchemaError")], "nothing has changed"
+    else:
+        assert run.seen("h")["error"]["message"].startswith(f"/{key}")
+        run.give("h")
+        assert run.final == {}, "nothing of it was written"
+    assert_recovers_at_every_cut(run)
+
+
+def test_a_subgraph_is_held_against_its_own_schema() -> None:
+    child = compiled(ENDED, state={"schema": ONE, "reducers": LOG})
+    run = Run({"s": {"graph": "child"}}, children={"child": child})
+    for node in ("s", "a", "b"):
+        [place] = [place for place in run.nodes if place.endswith(node)]
+        run.give(place, {"log": node} if node != "s" else None)
+    assert ("end", "StateSchemaError") in run.errors
+
+
+def test_a_run_that_began_when_nobody_looked_comes_to_the_same_end() -> None:
+    run = both(ENDED, checks_schema=False)
+    assert run.final == {"log": ["a", "b"]}
+    assert "checks_schema" not in dump_state(run.state)

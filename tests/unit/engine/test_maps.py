@@ -6,8 +6,19 @@ from typing import Any
 
 import pytest
 
-from runs.engine.events import BranchFrozen, ItemFailed, MapClosed, MapFailed, StateEdited
-from tests.unit.engine.driving import LOG, Run
+from runs.engine import in_flight
+from runs.engine.events import (
+    BranchFrozen,
+    Failure,
+    ItemCollected,
+    ItemFailed,
+    MapClosed,
+    MapFailed,
+    MapLimited,
+    RunFailed,
+    StateEdited,
+)
+from tests.unit.engine.driving import LOG, Run, assert_recovers_at_every_cut, compiled
 
 Json = Any
 
@@ -178,12 +189,46 @@ def test_a_failed_map_leads_to_its_handler() -> None:
     assert [event.route for event in events if isinstance(event, MapFailed)] == [("h",)]
     assert run.seen("h")["error"] == {
         "type": "MapFailed",
-        "message": "1 of 3 items failed; 0 are tolerated.",
+        "message": '1 of 3 items failed; 0 are tolerated. Item 0 failed at "w": ValueError: It broke.',
         "node": "s",
         "attempt": 1,
     }
     run.give("h")
     assert run.status == "completed"
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0)])
+def test_a_failed_map_tells_why_its_first_failed_item_failed_in_whatever_order_they_end(order: tuple[int, ...]) -> None:
+    run = mapped(node={"on_error": "h"})
+    for item in order:
+        if item == 0:
+            run.give("s[0].w", {"r": 1})
+        else:
+            run.fail(f"s[{item}].w", f"Error{item}")
+    told = 'Item 1 failed at "w": Error1: It broke.'
+    assert run.seen("h")["error"]["message"] == f"2 of 3 items failed; 0 are tolerated. {told}"
+
+
+def test_a_map_in_a_map_tells_the_cause_at_the_bottom() -> None:
+    nodes = {
+        "s": {"next": {"map": "= [1, 2]", "to": "t", "join": "j"}},
+        "t": {"next": {"map": "= [1, 2]", "to": "w", "join": "u"}},
+        "w": {"next": "u"},
+        "u": {"next": "j"},
+        "j": {},
+    }
+    run = Run(nodes)
+    run.give("s")
+    for place in ("s[1].t", "s[0].t"):
+        run.give(place)
+    for place in ("s[1].t[0].w", "s[1].t[1].w", "s[0].t[0].w"):
+        run.give(place)
+    run.give("s[1].u")
+    run.fail("s[0].t[1].w")
+    failed = [event for event in run.events if isinstance(event, RunFailed)][-1]
+    (message,) = (error.message for _, node, error in failed.errors if node == "s")
+    assert 'Item 0 failed at "t": MapFailed: ' in message
+    assert message.endswith('Item 1 failed at "w": ValueError: It broke.')
 
 
 def test_a_handler_for_another_error_does_not_take_a_failed_map() -> None:
@@ -305,3 +350,182 @@ def test_a_loop_through_a_map_opens_new_items_each_turn() -> None:
     )
     run.play({"s": lambda _: {"n": 1}, "w": lambda _: None, "j": lambda _: None})
     assert run.final == {"n": 3, "out": [4, 5]}
+
+
+def test_a_map_that_is_cancelled_while_its_last_item_ends_stays_cancelled() -> None:
+    """
+         ┌─ m1 ══► a, b ══┐
+    s ──<                  >── j(any)      both maps are frozen over a conflict of their only item, and retried at once
+         └─ m2 ══► a, b ══┘
+    """
+    fan = {"next": {"map": "= [1]", "to": ["a", "b"], "join": "j"}}
+    run = Run({"s": {"next": ["m1", "m2"]}, "m1": fan, "m2": fan, "a": {}, "b": {}, "j": {"join": "any"}})
+    for place in ("s", "m1", "m2", "m1[0].a", "m1[0].b", "m2[0].a", "m2[0].b"):
+        run.give(place, {"k": place} if "." in place else None)
+    run.feed(StateEdited(values={"k": 0}))
+    run.reopen()
+    assert run.nodes == ["j"]
+    run.give("j")
+    assert run.status == "completed"
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_a_map_whose_write_failed_waits_again_for_an_item_that_is_retried(named: bool) -> None:
+    route = {"map": "= [1, 2]", "to": "w", "join": "j", "collect": {"n": "= item"}, "tolerated_failures": 1}
+    run = Run({"s": {"next": route}, "w": {"next": "j"}, "j": {}}, reducers={"n": "extend"}, state={"n": "text"})
+    run.give("s")
+    item, opened = run.start("s[0].w").step, run.events[1].step
+    run.fail("s[0].w")
+    run.give("s[1].w")
+    assert run.errors == [("s", "ReducerError"), ("w", "ValueError")]
+    run.feed(StateEdited(values={"n": [0]}))
+    run.reopen(*((item, opened) if named else ()))
+    assert run.nodes == ["s[0].w"]
+    run.give("s[0].w")
+    assert run.seen("j") == {"n": [0, 1, 2]}
+
+
+def test_the_values_of_an_item_are_taken_once() -> None:
+    run = mapped("= [1, 2]")
+    run.give("s[0].w", {"r": 1})
+    step = run.events[1].step
+    assert run.feed(ItemCollected(step=step, index=0, values={"out": 2})) == ()
+    late = ItemFailed(step=step, index=0, error=Failure(type="Late", message=""))
+    assert run.feed(late) == ()
+
+
+CONFLICTING = {"next": {"map": "= [1]", "to": ["a", "b"], "join": "j"}}
+UNCOLLECTED = {"next": {"map": "= [1]", "to": "a", "join": "j", "collect": {"out": "= missing"}}}
+NESTED = {"next": {"map": "= [1]", "to": "w", "join": "j"}}
+
+
+@pytest.mark.parametrize(
+    ("nodes", "places"),
+    [
+        ({"m2": UNCOLLECTED}, ["m2", "m2[0].a"]),
+        ({"m2": CONFLICTING}, ["m2", "m2[0].a", "m2[0].b"]),
+        ({"m2": NESTED, "w": UNCOLLECTED}, ["m2", "m2[0].w", "m2[0].w[0].a"]),
+        ({"m2": NESTED, "w": CONFLICTING}, ["m2", "m2[0].w", "m2[0].w[0].a", "m2[0].w[0].b"]),
+    ],
+    ids=["not collected", "conflicting", "inner not collected", "inner conflicting"],
+)
+def test_a_map_that_loses_a_race_when_both_are_retried_is_not_waited_for(
+    nodes: dict[str, Json], places: list[str]
+) -> None:
+    """
+         ┌─ m1 ══► a ══┐
+    s ──<               >── j(any)      what m1 gave cannot be written, m2 is frozen inside; both are retried at once
+         └─ m2 ══► … ══┘
+    """
+    m1 = {"next": {"map": "= [1]", "to": "a", "join": "j", "collect": {"n": "= item"}}}
+    run = Run(
+        {"s": {"next": ["m1", "m2"]}, "m1": m1, "a": {}, "b": {}, "j": {"join": "any"}, **nodes},
+        reducers={"n": "extend"},
+        state={"n": "text"},
+    )
+    for place in ("s", "m1", "m1[0].a", *places):
+        run.give(place, {"k": place})
+    assert run.status == "failed"
+    run.feed(StateEdited(values={"n": [0], "missing": 1, "k": 0}))
+    run.reopen()
+    assert run.nodes == ["j"]
+    assert in_flight(run.state) == tuple(run.running.values())
+    run.fail("j")
+    assert run.errors == [("j", "ValueError")]
+
+
+def test_the_limit_of_an_open_map_may_be_changed() -> None:
+    run = Run({"s": {"next": {"map": "= [1, 2]", "to": "w", "join": "end", "max_parallel": 1}}, "w": {}})
+    step = run.start("s").step
+    assert run.feed(MapLimited(step=step, max_parallel=2)) == ()
+    run.give("s")
+    assert run.state.max_items(step) == 1
+    assert run.feed(MapLimited(step=step, max_parallel=1)) == ()
+    for limit in (3, None):
+        assert run.feed(MapLimited(step=step, max_parallel=limit))
+        assert run.state.max_items(step) == limit
+        assert_recovers_at_every_cut(run)
+    assert run.feed(MapLimited(step=b"0123456789", max_parallel=1)) == ()
+    run.give("s[0].w")
+    run.give("s[1].w")
+    assert run.status == "completed"
+    assert run.feed(MapLimited(step=step, max_parallel=1)) == ()
+
+
+@pytest.mark.parametrize(
+    ("tolerated", "items", "allowed"),
+    [
+        ("10%", 0, 0),
+        ("10%", 9, 0),
+        ("10%", 10, 1),
+        ("10%", 19, 1),
+        ("1%", 10_000, 100),
+        ("99%", 1, 0),
+        ("100%", 3, 3),
+        ("0%", 10_000, 0),
+        (2, 10_000, 2),
+        (2, 1, 2),
+    ],
+)
+def test_a_share_of_the_items_may_fail_of_which_the_whole_part_counts(
+    tolerated: int | str, items: int, allowed: int
+) -> None:
+    plan = compiled({"s": {"next": {"map": "= xs", "to": "w", "tolerated_failures": tolerated}}, "w": {}})
+    assert plan.node("s").map.tolerated_failures.allowed(items) == allowed
+
+
+@pytest.mark.parametrize(("failing", "status"), [(1, "completed"), (2, "failed")])
+def test_a_map_closes_if_no_more_than_its_share_of_items_failed(failing: int, status: str) -> None:
+    run = mapped("= [1, 2, 3, 4, 5]", tolerated_failures="20%")
+    for index in range(5):
+        if index < failing:
+            run.fail(f"s[{index}].w")
+        else:
+            run.give(f"s[{index}].w", {"r": index})
+    assert run.play({}).status == status
+
+
+def test_a_map_of_no_items_closes_whatever_share_may_fail() -> None:
+    assert mapped("= []", tolerated_failures="10%").play({}).status == "completed"
+
+
+def test_each_map_of_a_nest_has_its_own_share() -> None:
+    """
+    s ══ [1, 2] ══► t ══ [1, 2, 3, 4] ══► w      a half of each may fail
+    """
+    inner = {"map": "= [1, 2, 3, 4]", "to": "w", "join": "end", "tolerated_failures": "50%"}
+    run = Run(
+        {
+            "s": {"next": {"map": "= [1, 2]", "to": "t", "join": "end", "tolerated_failures": "50%"}},
+            "t": {"next": inner},
+            "w": {},
+        }
+    )
+    run.give("s")
+    for item, failing in ((0, 3), (1, 2)):
+        run.give(f"s[{item}].t")
+        for index in range(4):
+            place = f"s[{item}].t[{index}].w"
+            if index < failing:
+                run.fail(place)
+            else:
+                run.give(place)
+    assert run.status == "completed"
+    assert [event.failed for event in run.events if isinstance(event, MapClosed)] == [2, 1]
+
+
+@pytest.mark.parametrize(("items", "nodes"), [(4, ["s[1].w", "s[2].w", "s[3].w"]), (3, ["s[1].w", "s[2].w"])])
+def test_a_share_that_tolerates_no_item_stops_a_run_that_stops_on_failures(items: int, nodes: list[str]) -> None:
+    run = Run(
+        {
+            "s": {"next": {"map": f"= {[0] * items}", "to": "w", "join": "end", "tolerated_failures": "25%"}},
+            "w": {"next": "v"},
+            "v": {},
+        },
+        on_failure="stop",
+    )
+    run.give("s")
+    run.fail("s[0].w")
+    assert run.nodes == nodes
+    run.give("s[1].w")
+    assert ("s[1].v" in run.nodes) is (items == 4)

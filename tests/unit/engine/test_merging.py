@@ -149,6 +149,27 @@ def test_a_reducer_that_cannot_combine_freezes_the_join() -> None:
     assert 'The state key "log" cannot take the update: append needs a list, not a string.' in frozen.error.message
 
 
+def test_a_join_takes_in_only_what_the_branch_that_has_seen_most_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+         ┌─ x0 ─<───────────────┐
+         │       ╲              b0 (x0, m)
+    s ──<│        >── m ──<
+         │       ╱              b1 (x1, m) …      (every b starts from what m saw: it lacks nothing)
+         └─ x1 ─<───────────────┘
+    """
+    taken: list[int] = []
+    original = merging._take_in
+    monkeypatch.setattr(merging, "_take_in", lambda *call: (taken.append(call[-1].bit_count()), original(*call)))
+    numbers = range(20)
+    graph: dict[str, Json] = {"s": {"next": [f"x{i}" for i in numbers]}}
+    graph |= {f"x{i}": {"next": [f"b{i}", "m"]} for i in numbers}
+    graph |= {"m": {"join": "all", "next": [f"b{i}" for i in numbers]}}
+    graph |= {f"b{i}": {"join": "all"} for i in numbers}
+    run = Run(graph).play({})
+    assert run.final == {"log": ["s", *(f"x{i}" for i in numbers), "m", *(f"b{i}" for i in numbers)]}
+    assert sum(taken) <= 2 * len(graph)
+
+
 def test_a_join_folds_anew_only_where_a_write_belongs_before_what_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
     """
          ┌─ a ──┬─ a1 ────────┐
@@ -191,3 +212,68 @@ def test_writes_are_forgotten_when_one_branch_has_seen_them_all() -> None:
         run.give(node, {"log": node})
     assert run.nodes == ["j"]
     assert run.state.root.ledger is None
+
+
+LONG_LOOP = {
+    # s ──<  a ⟲ b | c  >── j(all)
+    "s": {"next": ["a", "c"]},
+    "a": {"next": "b"},
+    "b": {"next": {"condition": "n < 3", "if_true": "a", "if_false": "j"}},
+    "c": {"next": "j"},
+    "j": {"join": "all"},
+}
+
+
+def looped(*, turns: int) -> Run:
+    run = Run(LONG_LOOP, state={"n": 0}, limits={"max_iterations": 2000, "max_steps": 5000})
+    run.give("s")
+    for turn in range(turns):
+        run.give("a", {"n": min(turn, 2), "log": f"a{turn}"})
+        run.give("b", {"m": turn})
+    return run
+
+
+def test_a_loop_beside_a_branch_that_has_seen_nothing_of_it_leaves_one_write() -> None:
+    run = looped(turns=1000)
+    assert run.state.root.ledger is not None
+    assert len(run.state.root.ledger.writes) == 1
+    assert max(branch.mask for branch in run.state.root.branches.values()) == 1
+    run.give("c", {"log": "c"})
+    run.give("a", {"n": 3})
+    run.give("b")
+    assert run.seen("j") == {"n": 3, "m": 999, "log": [*(f"a{turn}" for turn in range(1000)), "c"]}
+
+
+def test_a_conflict_names_the_node_that_set_the_key_however_long_ago() -> None:
+    run = looped(turns=2)
+    assert ConflictForeseen(key="n", nodes=("a", "c")) in run.give("c", {"n": 7})
+
+
+def test_a_write_that_a_branch_has_seen_is_not_changed_any_more() -> None:
+    run = Run({"s": {"next": ["a", "c"]}, "a": {"next": ["b", "d"]}, "b": {"next": "b2"}, "b2": {}, "c": {}, "d": {}})
+    run.give("s")
+    run.give("a", {"k": 1})
+    run.give("b", {"k": 2})
+    run.give("b2", {"k": 3})
+    assert run.seen("d") == {"k": 1}
+    assert run.state.root.ledger is not None
+    assert len(run.state.root.ledger.writes) == 2
+
+
+def test_updates_that_follow_a_replacement_in_the_same_branch_are_folded_behind_those_of_others() -> None:
+    """
+    s ──<  x | a ── a2  >── j(all)
+    """
+    nodes = {
+        "s": {"next": ["x", "a"]},
+        "x": {"next": "j"},
+        "a": {"next": "a2"},
+        "a2": {"next": "j"},
+        "j": {"join": "all"},
+    }
+    run = Run(nodes)
+    run.give("s")
+    run.give("a", replace={"log": ["set"]})
+    run.give("a2", {"log": "after"})
+    run.give("x", {"log": "other"})
+    assert run.seen("j") == {"log": ["set", "other", "after"]}

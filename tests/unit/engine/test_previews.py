@@ -13,7 +13,7 @@ def test_a_preview_merges_all_branches_in_list_order() -> None:
     run.give("s", {"log": "s"})
     run.give("b", {"log": "b"})
     run.give("a", {"log": "a"})
-    assert preview(run.plan, run.state) == Preview(values={"x": 1, "log": ["s", "a", "b"]}, conflicts=())
+    assert preview(run.state) == Preview(values={"x": 1, "log": ["s", "a", "b"]}, conflicts=())
 
 
 def test_a_preview_shows_the_last_branch_of_a_conflict_and_names_the_key() -> None:
@@ -21,7 +21,7 @@ def test_a_preview_shows_the_last_branch_of_a_conflict_and_names_the_key() -> No
     run.give("s")
     run.give("b", {"k": "b"})
     run.give("a", {"k": "a"})
-    assert preview(run.plan, run.state) == Preview(values={"k": "b"}, conflicts=("k",))
+    assert preview(run.state) == Preview(values={"k": "b"}, conflicts=("k",))
 
 
 def test_a_run_that_failed_over_a_conflict_still_names_it() -> None:
@@ -30,7 +30,7 @@ def test_a_run_that_failed_over_a_conflict_still_names_it() -> None:
     run.give("b", {"k": "b"})
     run.give("a", {"k": "a"})
     assert run.status == "failed"
-    assert preview(run.plan, run.state) == Preview(values={"k": "b"}, conflicts=("k",))
+    assert preview(run.state) == Preview(values={"k": "b"}, conflicts=("k",))
 
 
 def test_a_preview_survives_updates_that_no_reducer_can_combine() -> None:
@@ -38,16 +38,16 @@ def test_a_preview_survives_updates_that_no_reducer_can_combine() -> None:
     run.give("s")
     run.give("a", replace={"log": "a text"})
     run.give("b", {"log": "b"})
-    assert preview(run.plan, run.state) == Preview(values={"x": 1}, conflicts=("log",))
+    assert preview(run.state) == Preview(values={"x": 1}, conflicts=("log",))
 
 
 def test_what_items_do_is_not_shown_before_their_map_is_over() -> None:
     run = Run({"s": {"next": {"map": "= [1]", "to": "w", "join": "end"}}, "w": {"next": "v"}, "v": {}})
     run.give("s", {"log": "s"})
     run.give("s[0].w", {"log": "w"})
-    assert preview(run.plan, run.state).values == {"log": ["s"]}
+    assert preview(run.state).values == {"log": ["s"]}
 
 
 def test_at_the_end_the_preview_is_the_final_state() -> None:
     run = Run(FORK).play({})
-    assert preview(run.plan, run.state) == Preview(values=run.final or {}, conflicts=())
+    assert preview(run.state) == Preview(values=run.final or {}, conflicts=())

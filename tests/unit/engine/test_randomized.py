@@ -9,7 +9,22 @@ import pytest
 from tests.unit.engine.randomized.campaign import KINDS, campaign
 from tests.unit.engine.randomized.mutants import MUTANTS
 
-GRAPHS = {"plain": 60, "dag": 60, "map": 40, "any": 30, "retry": 40, "edit": 30, "stop": 30}
+pytestmark = pytest.mark.usefixtures("untraced")
+
+GRAPHS = {
+    "plain": 60,
+    "dag": 60,
+    "map": 40,
+    "any": 30,
+    "race": 30,
+    "retry": 40,
+    "edit": 30,
+    "stop": 30,
+    "pause": 40,
+    "undo": 30,
+    "call": 40,
+    "migrate": 40,
+}
 ORDERS = 6
 MUTANT_GRAPHS = 100
 

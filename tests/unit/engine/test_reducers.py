@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from graphs.plan import ReducerError, find_reducer, reducer
-from graphs.plan.reducers import UnknownReducer
+from graphs.plan import ReducerError, UnknownReducer, find_reducer
+from tests.unit.engine.driving import compiled
+from tools import reducer, registry
 
 Json = Any
 NUMBERS = st.one_of(st.integers(-(2**40), 2**40), st.floats(-1e6, 1e6))
@@ -116,7 +118,26 @@ def test_a_reducer_of_an_application_is_found_by_name_and_version() -> None:
     with pytest.raises(UnknownReducer):
         find_reducer("longest_of_tests@1")
     with pytest.raises(ValueError, match="registered already"):
-        reducer("longest_of_tests", version=2)
+        reducer("longest_of_tests", version=2)(max)
+
+
+def test_an_unknown_reducer_is_refused_with_those_that_there_are() -> None:
+    @reducer("shortest_of_tests", version=1)
+    def shortest(value: Json, updates: list[Json]) -> Json:
+        return min([value, *updates], key=len)
+
+    with pytest.raises(
+        UnknownReducer, match=r'Did you mean "shortest_of_tests@1"\? There are replace, append, extend,'
+    ):
+        find_reducer("shortest_of_tests")
+
+
+def test_a_reducer_is_looked_for_in_the_modules_of_tools(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    code = "from tools import reducer\nreducer('found_in_a_module', version=1)(lambda value, updates: updates[-1])\n"
+    (tmp_path / "module_with_a_reducer.py").write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(registry, "_current", registry.Registry(lambda: ["module_with_a_reducer"]))
+    assert fold("found_in_a_module@1", None, 1, 2) == 2
 
 
 def test_a_reducer_of_an_application_gets_copies_and_must_give_json() -> None:
@@ -134,3 +155,25 @@ def test_a_reducer_of_an_application_gets_copies_and_must_give_json() -> None:
         fold("careless_of_tests@1", state, "object")
     with pytest.raises(ReducerError, match="ZeroDivisionError: by zero"):
         fold("careless_of_tests@1", state, "crash")
+
+
+def test_a_reducer_of_an_application_says_nothing_of_a_key_that_is_secret() -> None:
+    @reducer("talkative_of_tests", version=1)
+    def talkative(value: Json, updates: list[Json]) -> Json:
+        if updates[0] == "canary":
+            raise ValueError(f"not {updates[0]}")
+        return updates[0]
+
+    properties = {"pin": {"type": "string", "writeOnly": True}, "list": {"items": {"writeOnly": True}}, "plain": {}}
+    names = dict.fromkeys(("pin", "plain", "token"), "talkative_of_tests@1") | {"list": "append"}
+    schema = {"properties": {**properties, "token": {}}, "patternProperties": {"^tok": {"writeOnly": True}}}
+    plan = compiled({"s": {}}, state={"schema": schema, "reducers": names})
+    assert plan.reducers["pin"].fold(None, ["robin"]) == "robin"
+    for key in ("pin", "token"):
+        with pytest.raises(ReducerError, match="talkative_of_tests@1 failed, and why may be secret") as raised:
+            plan.reducers[key].fold(None, ["canary"])
+        assert raised.value.__suppress_context__, "a traceback has no words of it either"
+    with pytest.raises(ReducerError, match="append needs a list, not a string"):
+        plan.reducers["list"].fold("canary", ["more"])
+    with pytest.raises(ReducerError, match="ValueError: not canary"):
+        plan.reducers["plain"].fold(None, ["canary"])

@@ -21,7 +21,7 @@ def resolved(node: dict[str, Json], value: Json = None, **options: Json) -> Step
     check = options.pop("check", None)
     run = Run({"s": node, **NODES}, **{"state": {"n": 5, "log": ["x"]}, **options})
     start = run.start("s")
-    return resolve(run.plan, run.state, start.step, 1, Returned(value=value, **command), check=check)
+    return resolve(run.state, start.step, 1, Returned(value=value, **command), check=check)
 
 
 def failure(outcome: StepCompleted | StepFailed) -> Failure:
@@ -143,7 +143,7 @@ def test_a_step_that_failed_its_check_can_be_retried() -> None:
 
 @pytest.mark.parametrize(
     ("goto", "error"),
-    [(("a", "b"), None), (("end",), "BadRoute"), (None, "NoRouteError"), (("a", "c"), "BadRoute")],
+    [(("a", "b"), None), ((), None), (("end",), "BadRoute"), (None, "NoRouteError"), (("a", "c"), "BadRoute")],
 )
 def test_a_tool_may_go_to_declared_targets_only(goto: Json, error: str | None) -> None:
     outcome = resolved({"next": {"dynamic": ["a", "b"]}}, goto=goto)
@@ -156,6 +156,9 @@ def test_a_tool_may_go_to_declared_targets_only(goto: Json, error: str | None) -
 
 def test_a_tool_without_dynamic_targets_may_not_choose() -> None:
     assert failure(resolved({"next": "a"}, goto=("a",))).type == "BadRoute"
+    unchosen = resolved({"next": "a"}, goto=())
+    assert isinstance(unchosen, StepCompleted)
+    assert unchosen.route == ("a",)
 
 
 @pytest.mark.parametrize(("items", "error"), [("= n", "MapItemsError"), ("= m", "ExpressionError")])
@@ -173,13 +176,13 @@ def test_a_result_that_nobody_waits_for_gives_an_outcome_that_is_dropped() -> No
     run = Run({"s": {}})
     start = run.start("s")
     run.give("s")
-    late = resolve(run.plan, run.state, start.step, 1, Returned(value={"k": 1}))
+    late = resolve(run.state, start.step, 1, Returned(value={"k": 1}))
     assert late == StepCompleted(step=start.step)
     assert run.feed(late) == ()
 
 
 def test_an_item_that_is_not_to_be_collected_gives_an_outcome_that_is_dropped() -> None:
     run = Run({"s": {}})
-    late = collect(run.plan, run.state, CollectItem(step=b"0123456789", index=0))
+    late = collect(run.state, CollectItem(step=b"0123456789", index=0))
     assert late == ItemCollected(step=b"0123456789", index=0, values={})
     assert run.feed(late) == ()

@@ -69,7 +69,7 @@ def test_a_failed_run_is_edited_and_reopened_from_a_snapshot() -> None:
         run.give(place)
     reloaded(run)
     assert run.status == "failed"
-    assert preview(run.plan, run.state).conflicts == ("k",)
+    assert preview(run.state).conflicts == ("k",)
     run.feed(StateEdited(values={"k": "edited"}))
     reloaded(run).reopen()
     assert run.nodes == ["c", "m[0].v", "m[1].v", "m[2].v"]
@@ -80,7 +80,7 @@ def test_a_failed_run_is_edited_and_reopened_from_a_snapshot() -> None:
 
 def test_a_completed_run_knows_its_final_state_again() -> None:
     run = Run(FORK).play({})
-    assert reloaded(run).final == preview(run.plan, run.state).values
+    assert reloaded(run).final == preview(run.state).values
 
 
 @pytest.mark.parametrize("turns", [400])

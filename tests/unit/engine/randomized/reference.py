@@ -14,6 +14,7 @@ from hashlib import blake2b
 from typing import Any
 
 from runs.engine.events import (
+    AttemptFailed,
     ItemCollected,
     ItemFailed,
     RunReopened,
@@ -32,6 +33,7 @@ FOLDS = {
     "append": lambda value, update: [*(value or []), update],
     "extend": lambda value, update: [*(value or []), *update],
     "add": lambda value, update: (value or 0) + update,
+    "merge": lambda value, update: {**(value or {}), **update},
     "max": lambda value, update: update if value is None else max(value, update),
     "weird@1": lambda value, update: ((value or 7) * 31 + update * 17 + (value or 7) * update) % 1_000_003,
 }
@@ -53,6 +55,7 @@ class Token:
         self.status = "run"  # run parked map frozen
         self.attempt = 1
         self.error = None  # what a handler sees
+        self.payload = {}  # what was sent along
         self.why = None  # (cause, type, keys) of a frozen one
         self.unresolved = set()
         self.items = self.results = self.scopes = None
@@ -87,7 +90,7 @@ class Reference:
         return {(s.owner.id, s.index) for s in self.scopes() if s.collecting}
 
     def view(self, token: Token) -> dict[str, Json]:
-        seen = {**self.state(token.scope, token.past)[0], **token.scope.names}
+        seen = {**self.state(token.scope, token.past)[0], **token.payload, **token.scope.names}
         return seen if token.error is None else {**seen, "error": token.error}
 
     def errors(self) -> list[tuple[bytes, str, str, tuple[str, ...]]]:
@@ -141,6 +144,10 @@ class Reference:
                 token = self.running().get(step)
                 if token and token.attempt == attempt:
                     self.fail(token, event)
+            case AttemptFailed(step=step, attempt=attempt):
+                token = self.running().get(step)
+                if token and token.attempt == attempt:
+                    token.attempt += 1
             case StepRescheduled(step=step, attempt=attempt):
                 token = self.running().get(step)
                 if token:
@@ -170,7 +177,7 @@ class Reference:
         self.write(token, updates, {**sets, **event.replace, **dict.fromkeys(event.delete, GONE)})
         if event.items is None:
             token.scope.tokens.remove(token)
-            self.move(token, event.route)
+            self.move(token, event.route, event.payloads)
             return
         token.status, token.items, token.results, token.scopes = "map", event.items, {}, {}
         route = self.nodes[token.node]["next"]
@@ -190,29 +197,31 @@ class Reference:
             token.scope.writes.append(write)
             self.keep(token.scope)
 
-    def move(self, token: Token, targets) -> None:
+    def move(self, token: Token, targets, payloads=()) -> None:
         """On from the step that the token was at."""
-        token.error = None
+        token.error, token.payload = None, {}
         live = self.live(token.scope, targets)
         if len(live) == 1:
             token.id = name_of(b"n", token.id)
             token.path = (*token.path[:-1], token.path[-1] + 1)
-        self.spread(token, targets)
+        self.spread(token, targets, payloads)
 
     def live(self, scope: Scope, targets):
         return [(i, node) for i, node in enumerate(targets) if node not in (END, scope.exit)]
 
-    def spread(self, token: Token, targets) -> None:
+    def spread(self, token: Token, targets, payloads=()) -> None:
+        sent = {i: payload or {} for i, payload in enumerate(payloads)}
         live = self.live(token.scope, targets)
         if not live:
             token.scope.ended |= token.past
         elif len(live) == 1:
+            token.payload = sent.get(live[0][0], {})
             self.arrive(token, live[0][1])
         else:
             for i, node in live:
                 child_id = name_of(b"f", token.id, i.to_bytes(4, "big"))
                 child = Token(child_id, (*token.path, i, 0), None, token.past, token.scope, token.marks)
-                child.error = token.error
+                child.error, child.payload = token.error, sent.get(i, {})
                 self.arrive(child, node)
 
     def arrive(self, token: Token, node: str) -> None:
@@ -235,6 +244,7 @@ class Reference:
 
     def handle(self, token: Token, route, type_: str, message: str) -> None:
         token.error = {"type": type_, "message": message, "node": token.node, "attempt": token.attempt}
+        token.payload = {}
         token.id, token.path = name_of(b"e", token.id), (*token.path[:-1], token.path[-1] + 1)
         self.spread(token, route)
 
@@ -290,10 +300,10 @@ class Reference:
             return []
         spec = self.nodes[node]
         route = spec["next"]
-        targets = [route["join"]] if isinstance(route, dict) else list(route)
+        targets = route.get("dynamic") or [route["join"]] if isinstance(route, dict) else route
         on_error = spec.get("on_error", [])
-        targets += on_error if isinstance(on_error, list) else [on_error]
-        return [t for t in targets if t not in (END, scope.exit)]
+        handlers = on_error if isinstance(on_error, list) else [on_error]
+        return [t for t in (*targets, *handlers) if t not in (END, scope.exit)]
 
     def reaches(self, scope: Scope, source: str, target: str) -> bool:
         seen, todo = set(), self.moves(scope, source)
@@ -394,16 +404,22 @@ class Reference:
         route = self.nodes[token.node]["next"]
         failed = len(token.items) - len(token.results)
         scope = token.scope
-        if failed > route.get("tolerated_failures", 0):
+        tolerated = route.get("tolerated_failures", 0)
+        if tolerated == "50%":
+            tolerated = len(token.items) // 2
+        if failed > tolerated:
             on_error = self.nodes[token.node].get("on_error")
             if on_error is None:
                 token.status, token.why = "frozen", ("items", "MapFailed", set())
                 return True
+            index = min(set(range(len(token.items))) - set(token.results))
+            cause = min((t for t in token.scopes[index].tokens if t.status == "frozen"), key=lambda t: t.id)
+            message = (
+                f"{failed} of {len(token.items)} items failed; {tolerated} are tolerated. "
+                f'Item {index} failed at "{cause.node}": {cause.why[1]}: '
+            )
             scope.tokens.remove(token)
             token.scopes = None
-            message = (
-                f"{failed} of {len(token.items)} items failed; {route.get('tolerated_failures', 0)} are tolerated."
-            )
             self.handle(token, on_error if isinstance(on_error, list) else [on_error], "MapFailed", message)
             return True
         token.path = (*token.path[:-1], token.path[-1] + 1)

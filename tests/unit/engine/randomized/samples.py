@@ -6,6 +6,7 @@ difference in any view shows in what runs later.
 
 from __future__ import annotations
 
+import json
 import random
 import zlib
 from collections import Counter
@@ -13,29 +14,37 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from graphs.plan import Plan, compile_plan, find_reducer, reducer
-from graphs.plan.reducers import UnknownReducer
+from graphs.plan import Plan, compile_plan
 from graphs.spec import parse_definition
 from runs.engine.events import Failure, JsonObject, StepCompleted, StepFailed, StepId
+from tools import reducer
 
 Json = Any
 END = "end"
-MODES = ("plain", "dag", "map", "any")
-REDUCERS = {"log": "append", "weird": "weird@1", "depth": "max", "sum": "add", "float": "add", "coll": "extend"}
+REDUCERS = {
+    "log": "append",
+    "weird": "weird@1",
+    "depth": "max",
+    "sum": "add",
+    "float": "add",
+    "coll": "extend",
+    "chosen": "merge",
+}
 MAX_DEPTH = 9
 """After so many steps in a line every branch ends."""
+CHILD = "child"
+"""The name of the graph that nodes call, and the digest of its definition."""
+DEPTH_OF_CHILDREN = 6
+"""Where they begin to count, so that they are short."""
 START_STATE: JsonObject = {"x": 1, "old": "o"}
 
-try:
-    find_reducer("weird@1")
-except UnknownReducer:
 
-    @reducer("weird", version=1)
-    def weird(value: Json, updates: list[int]) -> int:
-        value = value or 7
-        for update in updates:
-            value = (value * 31 + update * 17 + value * update) % 1_000_003
-        return value
+@reducer("weird", version=1)
+def weird(value: Json, updates: list[int]) -> int:
+    value = value or 7
+    for update in updates:
+        value = (value * 31 + update * 17 + value * update) % 1_000_003
+    return value
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,24 +63,56 @@ class Sample:
 
     definition: dict[str, Json]
     behaviours: dict[str, Behaviour]
+    child: Sample | None = None
+    """What its nodes with `graph` call."""
     plan: Plan = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "plan", compile_plan(parse_definition(self.definition)))
 
     def call(self, node: str, step: StepId, attempt: int, view: Mapping[str, Json]) -> StepCompleted | StepFailed:
-        """The outcome of a step: a function of the node and its view."""
+        """The outcome of a step: a function of the node and its view.
+
+        Where it leads stands in the state, too, under `chosen`: a published graph can only be told in this way.
+        """
         behaviour, spec = self.behaviours[node], self.definition["nodes"][node]
         seen = fingerprint(node, view)
-        if behaviour.fails_every and seen % behaviour.fails_every == 0:
+        fails = behaviour.fails_every and seen % behaviour.fails_every == 0
+        if fails and ("error" not in view or step[0] % 2):  # else handlers that see ever the same would fail for ever
             return self.failure(node, step, attempt, "Boom")
         depth = (view.get("depth") or 0) + 1
         update, replace, delete = _update(node, behaviour, seen, depth)
         done = {"step": step, "attempt": attempt, "update": update, "replace": replace, "delete": delete}
+        if "dynamic" in spec["next"]:
+            sends = _sends(spec["next"]["dynamic"], seen, depth)
+            return StepCompleted(**done, route=tuple(to for to, _ in sends), payloads=tuple(what for _, what in sends))
         if isinstance(spec["next"], dict):
-            count = 0 if depth > 3 else seen % 4
-            return StepCompleted(**done, items=tuple(10 * depth + i for i in range(count)))
-        return StepCompleted(**done, route=(END,) if depth >= MAX_DEPTH else _route(spec["next"], behaviour, seen))
+            items = [10 * depth + i for i in range(0 if depth > 3 else seen % 4)]
+            update["chosen"] = {node: items}
+            return StepCompleted(**done, items=tuple(items))
+        chosen = [] if depth >= MAX_DEPTH else _chosen(len(spec["next"]), behaviour, seen)
+        if behaviour.routing != "fork":
+            update["chosen"] = {node: chosen}
+        return StepCompleted(**done, route=tuple(spec["next"][i] for i in chosen) or (END,))
+
+    def renamed(self, prefix: str) -> Sample:
+        """The same graph with other names, and with nodes to which nothing leads."""
+
+        def name(node: str) -> str:
+            return node if node == END else prefix + node
+
+        nodes: dict[str, Json] = {"a": {"next": [name("n1")]}, "n": {}, "z": {"join": "all", "next": ["a"]}}
+        for node, spec in self.definition["nodes"].items():
+            route = spec["next"]
+            if "dynamic" in route:
+                route = {"dynamic": [name(to) for to in route["dynamic"]]}
+            elif isinstance(route, dict):
+                route = {**route, "to": [name(to) for to in route["to"]], "join": name(route["join"])}
+            else:
+                route = [name(to) for to in route]
+            nodes[name(node)] = {**spec, "next": route}
+        definition = {**self.definition, "nodes": nodes, "start_node": name(self.definition["start_node"])}
+        return Sample(definition=definition, behaviours=self.behaviours, child=self.child)
 
     def failure(self, node: str, step: StepId, attempt: int, type_: str) -> StepFailed:
         route = self.definition["nodes"][node].get("on_error")
@@ -84,7 +125,7 @@ class Sample:
 
 
 def fingerprint(*parts: Json) -> int:
-    return zlib.crc32(repr([sorted(p.items(), key=str) if isinstance(p, Mapping) else p for p in parts]).encode())
+    return zlib.crc32(json.dumps(parts, sort_keys=True, default=repr).encode())
 
 
 def _update(node: str, behaviour: Behaviour, seen: int, depth: int) -> tuple[JsonObject, JsonObject, tuple[str, ...]]:
@@ -105,14 +146,29 @@ def _update(node: str, behaviour: Behaviour, seen: int, depth: int) -> tuple[Jso
     return update, replace, delete
 
 
-def _route(targets: list[str], behaviour: Behaviour, seen: int) -> tuple[str, ...]:
+def _chosen(count: int, behaviour: Behaviour, seen: int) -> list[int]:
+    """Positions in the list of targets."""
     match behaviour.routing:
         case "one":
-            return (targets[seen % len(targets)],)
+            return [seen % count]
         case "each":
-            return tuple(t for i, t in enumerate(targets) if seen >> i & 1) or (targets[0],)
+            return [i for i in range(count) if seen >> i & 1] or [0]
         case _:
-            return tuple(targets)
+            return list(range(count))
+
+
+def _sends(targets: list[str], seen: int, depth: int) -> list[tuple[str, JsonObject | None]]:
+    """Targets with what is laid over the state there; often one target twice, with different payloads."""
+    if depth >= MAX_DEPTH:
+        return [(END, {"sent": seen})]
+    chosen = [targets[seen % len(targets)], *(target for i, target in enumerate(targets) if seen >> i & 2)]
+    return [(target, _payload(seen + i)) for i, target in enumerate(chosen)]
+
+
+def _payload(seen: int) -> JsonObject | None:
+    """Of names that nothing else has, of keys of the state, and of one that an item of a map has."""
+    payloads: list[JsonObject | None] = [{"sent": seen % 7}, {"sent": 1, "weird": seen % 5}, {"r": 8, "item": 9}, None]
+    return payloads[seen % 4]
 
 
 # --------------------------------------------------------------------------- generators
@@ -121,6 +177,7 @@ def _route(targets: list[str], behaviour: Behaviour, seen: int) -> tuple[str, ..
 def sample(rng: random.Random, mode: str, *, reliable: bool = False) -> Sample:
     """A random graph of a mode; a reliable one has no failing tools, no handlers and no tolerated failures."""
     nodes, behaviours = _dag(rng) if mode == "dag" else _any_shape(rng, mode, reliable)
+    _let_some_send(rng, nodes)
     behaviours["n0"] = Behaviour(replaces=behaviours["n0"].replaces)
     if reliable:
         behaviours = {
@@ -131,9 +188,20 @@ def sample(rng: random.Random, mode: str, *, reliable: bool = False) -> Sample:
         "start_node": "n0",
         "nodes": nodes,
         "state": {"reducers": REDUCERS},
-        "limits": {"max_depth": 1000},
+        "limits": {"max_depth": 100},
     }
     return Sample(definition=definition, behaviours=behaviours)
+
+
+def calling(rng: random.Random, mode: str, *, reliable: bool = False) -> Sample:
+    """A sample one or two of whose nodes call another one."""
+    made = sample(rng, mode, reliable=reliable)
+    nodes = made.definition["nodes"]
+    free = [name for name, node in nodes.items() if "tool" not in node]
+    for name in rng.sample(free, min(len(free), 2)):
+        nodes[name]["graph"] = CHILD
+    child = sample(rng, rng.choice(["plain", "map", "dag"]), reliable=reliable)
+    return Sample(definition=made.definition, behaviours=made.behaviours, child=child)
 
 
 def _dag(rng: random.Random) -> tuple[dict[str, Json], dict[str, Behaviour]]:
@@ -167,9 +235,9 @@ def _any_shape(rng: random.Random, mode: str, reliable: bool) -> tuple[dict[str,
         nodes[name] = node = {"next": _targets(rng, pool, is_start=i == 0)}
         if i and rng.random() < 0.4:
             node["join"] = "all"
-        if i and mode == "any" and rng.random() < 0.2:
+        if i and mode in ("any", "race") and rng.random() < 0.2:
             node["join"] = {"count": rng.choice([1, 1, 2]), "rest": rng.choice(["cancel", "ignore"])}
-        if i and mode == "map" and rng.random() < 0.25:
+        if i and mode in ("map", "race") and rng.random() < 0.25:
             node["next"] = _map(rng, names, name, reliable)
         handled = not reliable and i and rng.random() < 0.12
         if handled:
@@ -182,6 +250,13 @@ def _any_shape(rng: random.Random, mode: str, reliable: bool) -> tuple[dict[str,
             quiet=rng.random() < 0.2,
         )
     return nodes, behaviours
+
+
+def _let_some_send(rng: random.Random, nodes: dict[str, Json]) -> None:
+    for name, node in nodes.items():
+        if name != "n0" and isinstance(node["next"], list) and rng.random() < 0.2:
+            targets = list(dict.fromkeys([*node["next"], END]))
+            nodes[name] = {**node, "tool": "sends", "next": {"dynamic": targets}}
 
 
 def _targets(rng: random.Random, pool: list[str], *, is_start: bool) -> list[str]:
@@ -203,5 +278,5 @@ def _map(rng: random.Random, names: list[str], name: str, reliable: bool) -> dic
     if rng.random() < 0.7:
         route["collect"] = {"coll": "= [default(weird, 0), index]", "c_" + name: "= default(log, null)"}
     if not reliable and rng.random() < 0.4:
-        route["tolerated_failures"] = rng.choice([1, 2])
+        route["tolerated_failures"] = rng.choice([1, 2, "50%"])
     return route
