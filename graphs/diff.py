@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from graphs.spec import pointer
-from tools.strict_json import Json, dumps
+from tools.strict_json import Json, dumps, pointer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

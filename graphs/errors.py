@@ -26,6 +26,8 @@ class Problem:
     node: str | None = None
     key: str | None = None
     """The state key that the initial state must have, where that is what the problem says."""
+    is_needed: bool = False
+    """Whether no node at all can write `key` before it is read."""
 
 
 class GraphsError(Exception):
@@ -45,6 +47,18 @@ class DefinitionInvalid(GraphsError):
         first = self.problems[0]
         more = f" And {len(self.problems) - 1} more." if len(self.problems) > 1 else ""
         super().__init__(f"The definition is not valid: {first.message} (at {first.path or 'the top'}).{more}")
+
+
+class GraphNotFound(GraphsError):
+    """A node calls a graph that the organization does not have, or none of whose versions is published."""
+
+    code = "unknown-graph"
+
+    def __init__(self, reference: str) -> None:
+        super().__init__(
+            f"There is no published graph {reference[:200]!r} here; name one by its slug, such as review, review@7 or "
+            "review@latest."
+        )
 
 
 class VersionPublished(GraphsError):

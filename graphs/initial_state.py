@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from graphs.errors import Problem
-from graphs.forms import StateKey
+from graphs.forms import StateKey, in_order
 from graphs.spec import GraphSpec, StateSpec
 from tools import registry
 from tools.errors import UnknownTool
@@ -24,7 +24,7 @@ def state_keys(spec: GraphSpec, problems: Iterable[Problem]) -> list[StateKey]:
 def _declared(state: StateSpec) -> Iterator[StateKey]:
     schema = state.schema or {}
     parts = {name: part for name, part in schema.get("properties", {}).items() if isinstance(part, dict)}
-    for name in dict.fromkeys([*parts, *state.defaults]):
+    for name in dict.fromkeys([*in_order(parts, schema.get("required", ())), *state.defaults]):
         default = state.defaults.get(name)
         note = "" if name in schema.get("required", ()) else "optional"
         part = parts.get(name) or ({"type": "string"} if isinstance(default, str) else {})
@@ -32,9 +32,10 @@ def _declared(state: StateSpec) -> Iterator[StateKey]:
 
 
 def _missing(spec: GraphSpec, problem: Problem) -> StateKey:
-    """Not required: another branch may write the key in time, which lint cannot always see."""
+    """Required where nothing else can give it; another branch may write a key in time, which lint cannot always see."""
     name, node = problem.key or "", problem.node or ""
-    return StateKey(name=name, schema=_parameter_schema(spec, node, name), note=f"read by {node}")
+    schema = _parameter_schema(spec, node, name)
+    return StateKey(name=name, schema=schema, required=problem.is_needed, note=f"read by {node}")
 
 
 def _parameter_schema(spec: GraphSpec, node: str, name: str) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextvars import ContextVar
+from functools import lru_cache
 from typing import Any
 
 import re2
@@ -21,9 +22,16 @@ from referencing import Registry
 from referencing.exceptions import Unresolvable
 
 Json = Any
+Schema = Mapping[str, Json]
 Keyword = Callable[[Any, Any, Json, Any], Iterable[ValidationError] | None]
 
 UNSUPPORTED = ("unevaluatedItems", "unevaluatedProperties", "$dynamicRef")
+
+_COMBINED = ("allOf", "anyOf", "oneOf")
+_APPLIED = ("if", "then", "else", "not", "propertyNames")
+"""Keywords with one schema for the same value. Names cannot be hidden one by one, so theirs speaks for all of it."""
+_SAYING_MORE = frozenset({*_COMBINED, *_APPLIED, "dependentSchemas", "$ref", "contentSchema"})
+_SECRET: Schema = {"writeOnly": True}
 
 BASE_WORK = 200_000
 WORK_PER_VALUE = 100
@@ -69,6 +77,109 @@ def compile_pattern(pattern: str) -> Any:
     except re2.error as error:
         reason = error.args[0].decode() if error.args and isinstance(error.args[0], bytes) else str(error)
         raise ValueError(reason) from None
+
+
+def is_secret(schema: Mapping[str, Json]) -> bool:
+    """Whether a schema says of its value that it is for writing only: for tools to see and for nobody to be shown."""
+    return schema.get("writeOnly") is True or schema.get("format") == "password"
+
+
+def marks_secrets(part: Json) -> bool:
+    """Whether anything in a schema, or in a part of one, is marked secret."""
+    return _has(part, is_secret)
+
+
+def may_mark_secrets(part: Json) -> bool:
+    """The same, or whether it refers to what may be."""
+    return _has(part, lambda schema: is_secret(schema) or "$ref" in schema)
+
+
+def may_be_secret(schema: Schema, key: str) -> bool:
+    """Whether something in the property `key` may be secret: unless the schema says plainly that nothing is."""
+    said = said_of_property(schema, [schema], key)
+    return marks_secrets(schema) and (not said or any(map(may_mark_secrets, said)))
+
+
+def said_of_value(root: Schema, schemas: Iterable[Json]) -> list[Schema]:
+    """The schemas, without true, false and none, and all that they refer to and combine for the same value.
+
+    Whether a value has to satisfy a part is not asked (`anyOf`, `then`, `not`): what any of them marks secret is.
+    `root` is the whole schema, in which references lead from place to place.
+    """
+    found: dict[int, Schema] = {}
+    waiting = list(schemas)
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, Mapping) and id(part) not in found:
+            found[id(part)] = part
+            if not _SAYING_MORE.isdisjoint(part):
+                waiting += _combined(root, part)
+    return list(found.values())
+
+
+def said_of_property(root: Schema, schemas: Iterable[Json], name: str) -> list[Schema]:
+    """What the schemas of an object say of one of its properties; also that it is part of something secret."""
+    parts = said_of_value(root, schemas)
+    # What a reducer adds to a list is one of its elements.
+    if elements := [one for part in parts for one in _of_elements(part)]:
+        parts += said_of_value(root, elements)
+    found = [one for part in parts for one in _of_property(part, name)]
+    return said_of_value(root, [*found, *filter(is_secret, parts)])
+
+
+def said_of_elements(root: Schema, schemas: Iterable[Json]) -> list[Schema]:
+    """What the schemas of a list say of any of its elements, wherever it stands; also as part of something secret."""
+    parts = said_of_value(root, schemas)
+    found = [one for part in parts for one in _of_elements(part)]
+    return said_of_value(root, [*found, *filter(is_secret, parts)])
+
+
+def resolve_reference(root: Schema, reference: str) -> Json:
+    """What a reference such as `#/$defs/name` means; None for another form, or a place that is not there."""
+    place: Json = root if reference == "#" or reference.startswith("#/") else None
+    for name in reference.split("/")[1:]:
+        name = name.replace("~1", "/").replace("~0", "~")
+        if isinstance(place, Mapping):
+            place = place.get(name)
+        elif isinstance(place, list) and name.isdecimal() and int(name) < len(place):
+            place = place[int(name)]
+        else:
+            return None
+    return place
+
+
+def _combined(root: Schema, schema: Schema) -> Iterator[Json]:
+    for word in _COMBINED:
+        yield from schema.get(word, ())
+    for word in _APPLIED:
+        yield schema.get(word)
+    yield from schema.get("dependentSchemas", {}).values()
+    if "$ref" in schema:
+        yield resolve_reference(root, schema["$ref"])
+    if may_mark_secrets(schema.get("contentSchema")) and marks_secrets(root):
+        yield _SECRET  # a document in a string is hidden as a whole
+
+
+def _of_property(schema: Schema, name: str) -> list[Json]:
+    patterns = schema.get("patternProperties", {})
+    found = [part for pattern, part in patterns.items() if _compiled(pattern).search(name)] if patterns else []
+    if name in schema.get("properties", {}):
+        found.append(schema["properties"][name])
+    return found or [schema.get("additionalProperties")]
+
+
+def _of_elements(schema: Schema) -> list[Json]:
+    found = [schema[word] for word in ("items", "contains") if word in schema]
+    return [*found, *schema.get("prefixItems", ())]
+
+
+_compiled = lru_cache(maxsize=256)(compile_pattern)
+
+
+def _has(part: Json, found: Callable[[Mapping[str, Json]], bool]) -> bool:
+    if isinstance(part, Mapping):
+        return found(part) or any(_has(one, found) for one in part.values())
+    return isinstance(part, list) and any(_has(one, found) for one in part)
 
 
 def _size(value: Json) -> int:

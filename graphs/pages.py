@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
 from django.db.models import OuterRef, Subquery
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
+from django.urls import reverse
 from django.views.decorators.http import require_GET
 
 from accounts.actor import Actor
 from accounts.models import Role
 from accounts.pages import page_actor
 from accounts.permissions import has_role
-from graphs.errors import DefinitionInvalid
+from graphs.errors import DefinitionInvalid, GraphNotFound
+from graphs.expressions import is_expression
 from graphs.forms import StateForm
 from graphs.initial_state import state_keys
 from graphs.models import Graph, GraphVersion
@@ -23,6 +26,7 @@ from graphs.outline import outline_of
 from graphs.plans import spec_of
 from graphs.selectors import graphs_of, newest_published
 from graphs.services import export_definition, lint_version
+from graphs.subgraphs import find_version
 
 
 @require_GET
@@ -58,6 +62,7 @@ def render_graph(
         "version": version,
         "versions": version.graph.versions.all(),
         **_drawn(version),
+        "called": _called(version),
         "problems": problems,
         "form": (form or StateForm(state_keys(spec_of(version), problems))) if may_start else None,
     }
@@ -74,6 +79,21 @@ def _drawn(version: GraphVersion) -> dict[str, Any]:
         return {"definition": definition, "outline": outline_of(spec_of(version))}
     except DefinitionInvalid:
         return {"definition": definition, "outline": []}
+
+
+def _called(version: GraphVersion) -> dict[str, str]:
+    """By node, where the page of the graph is that it calls, if that is said and there."""
+    try:
+        nodes = spec_of(version).nodes
+    except DefinitionInvalid:
+        return {}
+    pages = {}
+    for name, node in nodes.items():
+        if node.graph is not None and not is_expression(node.graph):
+            with suppress(GraphNotFound):
+                called = find_version(version.graph.organization_id, node.graph)
+                pages[name] = reverse("graphs:detail", args=[called.graph.uuid]) + f"?version={called.number}"
+    return pages
 
 
 def filled_form(version: GraphVersion, data: Mapping[str, Any]) -> StateForm:

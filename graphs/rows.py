@@ -17,10 +17,10 @@ from django.conf import settings
 
 from graphs.errors import DefinitionInvalid, Problem
 from graphs.models import Edge, GraphVersion, Node
-from graphs.spec import GraphSpec, pointer
+from graphs.spec import GraphSpec
 from graphs.spec.part import JsonObject
 from tools import strict_json
-from tools.strict_json import Json, JsonInvalid
+from tools.strict_json import Json, JsonInvalid, pointer
 
 _VERSION_TEXT = ("description", "on_failure", "durability")
 _VERSION_JSON = ("state", "limits", "retention", "concurrency", "metadata")

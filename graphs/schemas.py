@@ -8,9 +8,10 @@ from typing import Any
 from jsonschema import Draft202012Validator
 
 from graphs.errors import Problem
-from graphs.json_schema import UNSUPPORTED, compile_pattern, compile_schema, complaints
-from graphs.spec import GraphSpec, pointer
+from graphs.json_schema import UNSUPPORTED, compile_pattern, compile_schema, complaints, resolve_reference
+from graphs.spec import GraphSpec
 from graphs.spec.part import Json, JsonObject
+from tools.strict_json import pointer
 
 MAX_PROBLEMS = 20
 _DATA = frozenset({"enum", "const", "default", "examples"})
@@ -28,6 +29,11 @@ def schema_problems(spec: GraphSpec) -> Iterator[Problem]:
     for name, node in spec.nodes.items():
         if node.human is not None and node.human.form is not None:
             yield from _problems(node.human.form, ("nodes", name, "human", "form"), node=name)
+
+
+def form_problems(form: JsonObject) -> Iterator[Problem]:
+    """What is wrong with a form that is not part of a definition."""
+    yield from _problems(form, ("form",))
 
 
 def _problems(schema: JsonObject, path: Path, node: str | None = None) -> Iterator[Problem]:
@@ -76,18 +82,7 @@ def _patterns(key: str, value: Any) -> list[str]:
 
 def _resolves(schema: JsonObject, reference: str) -> bool:
     """Whether the reference leads to a place in the schema itself; other documents are never fetched."""
-    if reference != "#" and not reference.startswith("#/"):
-        return False
-    value: Json = schema
-    for key in reference.split("/")[1:]:
-        key = key.replace("~1", "/").replace("~0", "~")
-        if isinstance(value, dict) and key in value:
-            value = value[key]
-        elif isinstance(value, list) and key.isdecimal() and int(key) < len(value):
-            value = value[int(key)]
-        else:
-            return False
-    return isinstance(value, dict | bool)
+    return isinstance(resolve_reference(schema, reference), dict | bool)
 
 
 def _refused_defaults(schema: JsonObject, defaults: JsonObject) -> Iterator[Problem]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from uuid import UUID
+
 from django.db.models import OuterRef, QuerySet, Subquery
 
 from accounts.models import Organization
@@ -11,6 +13,15 @@ from graphs.models import Graph, GraphVersion
 def graphs_of(organization: Organization) -> QuerySet[Graph]:
     """The organization's graphs that are not archived."""
     return Graph.objects.filter(organization=organization, archived_at=None)
+
+
+def graph_named(name: str) -> dict[str, str]:
+    """The lookup for a graph by its id or, where the name is none, by its slug."""
+    try:
+        UUID(name)
+    except ValueError:
+        return {"slug": name}
+    return {"uuid": name}
 
 
 def newest_published(graph: Graph) -> GraphVersion | None:

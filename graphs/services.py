@@ -1,17 +1,19 @@
 """Changing graphs: each function is one mutation, with its entry in the audit log.
 
 Definitions come in as JSON values. Everything is refused with DefinitionInvalid, which says all that is wrong, or with
-JsonInvalid for what is no acceptable JSON or too large; then nothing was changed. Checking a large definition takes up
-to a second, so it comes before the transaction: SQLite has one write lock for everybody.
+JsonInvalid for what is no acceptable JSON or too large; then nothing was changed. Checking a large definition and
+making rows of it takes up to a second each, so they come before the transaction (see `graphs.prepared`).
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from typing import Self
 
 from django.conf import settings
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Manager, Max, ProtectedError, QuerySet
 from django.utils import timezone
 from django.utils.text import slugify
@@ -21,26 +23,42 @@ from accounts.actor import Actor
 from accounts.models import Organization
 from graphs.errors import DefinitionInvalid, GraphHasRuns, Problem, VersionPublished
 from graphs.features import unavailable_features
-from graphs.lint import RULES, lint
-from graphs.models import Edge, Graph, GraphVersion, Node
+from graphs.lint import lint, stops_publishing
+from graphs.models import Graph, GraphVersion
+from graphs.plan import Plan, compile_plan
 from graphs.plans import spec_of
-from graphs.rows import definition_of, rows_of
+from graphs.prepared import CanonicalText, DraftAsRead, PreparedRows
+from graphs.rows import definition_of
 from graphs.schemas import schema_problems
 from graphs.spec import GraphSpec, parse_definition
 from graphs.spec.part import JsonObject
+from graphs.subgraphs import Itself, pinned
 from tools import registry, strict_json
 from tools.strict_json import Json
 
-_BATCH = 1_000
+UNLOCKED_CHECKS = 2
+"""So often a draft is checked without a lock on it before one keeps others from changing it meanwhile."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckedDefinition:
+    """A definition that can be published as the version `itself`, and needs only to be written."""
+
+    written: GraphSpec
+    itself: Itself
+    spec: GraphSpec
+    """As written, with the versions of the graphs that it calls."""
+    frozen: CanonicalText
+    rows: PreparedRows
 
 
 def create_graph(*, definition: Json, actor: Actor) -> GraphVersion:
     """A new graph with this definition as its first, published version."""
-    spec = _publishable(_parse_with_tools(definition))
+    written = _parse_with_tools(definition)
+    checked = _checked(written, actor.organization, _as_new(written, actor.organization))
     with transaction.atomic():
-        version = _new_graph(actor, name=spec.name, description=spec.description)
-        _freeze(version, spec, actor)
-        _store(version, spec)
+        version = _new_graph(actor, name=written.name, description=written.description)
+        _store_published(version, checked, actor)
         audit.record(actor=actor, action="graph.created", obj=version.graph, data={"version": version.number})
     return version
 
@@ -57,44 +75,81 @@ def start_draft(*, name: str, description: str = "", actor: Actor) -> GraphVersi
 def create_draft(*, graph: Graph | None = None, definition: Json, actor: Actor) -> GraphVersion:
     """A draft of the graph, or of a new one if there is none yet."""
     spec = _parse(definition)
+    rows = PreparedRows.of(spec)
     with transaction.atomic():
         if graph is None:
             version = _new_graph(actor, name=spec.name, description=spec.description)
         else:
             version = GraphVersion(graph=graph, number=_next_number(graph))
-        _store(version, spec)
+        rows.write(version)
         audit.record(actor=actor, action="graph.draft_created", obj=version.graph, data={"version": version.number})
     return version
 
 
 def replace_draft(*, version: GraphVersion, definition: Json, actor: Actor) -> GraphVersion:
     """Another definition in place of the draft's. Raises VersionPublished."""
-    spec = _parse(definition)
+    rows = PreparedRows.of(_parse(definition))
     with transaction.atomic():
         draft = _locked_draft(version)
         draft.nodes.all().delete()
         draft.edges.all().delete()
-        _store(draft, spec)
+        rows.write(draft)
         audit.record(actor=actor, action="graph.draft_replaced", obj=draft.graph, data={"version": draft.number})
     return draft
 
 
 def publish_version(*, version: GraphVersion, actor: Actor) -> GraphVersion:
     """Freeze a draft, so that runs can use it. Raises VersionPublished, and DefinitionInvalid if it cannot run."""
-    checked = _publishable(spec_of(_draft(GraphVersion.objects, version)))
-    with transaction.atomic():
+    for _ in range(UNLOCKED_CHECKS):
+        checked = _CheckedDraft.of(_draft(GraphVersion.objects, version), version, actor)
+        with transaction.atomic():
+            draft = _locked_draft(version)
+            if checked.read.is_still(draft):
+                return _freeze(draft, checked, actor)
+    with transaction.atomic():  # somebody changes it all the time
         draft = _locked_draft(version)
-        spec = spec_of(draft)
-        if spec != checked:  # somebody changed it meanwhile
-            spec = _publishable(spec)
-        _freeze(draft, spec, actor)
-        draft.save()
-        graph = draft.graph
-        graph.name, graph.description = spec.name, spec.description
-        graph.save(update_fields=["name", "description", "updated_at"])
-        data = {"version": draft.number, "sha256": draft.sha256}
-        audit.record(actor=actor, action="graph.published", obj=graph, data=data)
+        return _freeze(draft, _CheckedDraft.of(draft, version, actor), actor)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _CheckedDraft:
+    """A draft that can be published as it was `read`."""
+
+    read: DraftAsRead
+    written: GraphSpec
+    spec: GraphSpec
+    text: CanonicalText
+
+    @classmethod
+    def of(cls, draft: GraphVersion, version: GraphVersion, actor: Actor) -> Self:
+        """Raises DefinitionInvalid and JsonInvalid."""
+        read = DraftAsRead.of(draft)
+        written = read.spec()
+        spec = _publishable(written, actor.organization, _itself(version))
+        return cls(read=read, written=written, spec=spec, text=CanonicalText.of(spec))
+
+
+def _freeze(draft: GraphVersion, checked: _CheckedDraft, actor: Actor) -> GraphVersion:
+    _pin_rows(draft, checked.written, checked.spec)
+    checked.text.publish(draft, actor)
+    draft.save()
+    _announce(draft, checked.spec, actor)
     return draft
+
+
+def checked_definition(definition: Json, graph: Graph) -> CheckedDefinition:
+    """A definition that can be published as the graph's next version. Raises DefinitionInvalid and JsonInvalid."""
+    itself = Itself(graph.slug, _number_after_newest(graph))
+    return _checked(_parse_with_tools(definition), graph.organization, itself)
+
+
+@transaction.atomic
+def publish_checked(*, graph: Graph, checked: CheckedDefinition, actor: Actor) -> GraphVersion:
+    """A new, published version of the graph. Raises DefinitionInvalid and JsonInvalid."""
+    version = GraphVersion(graph=graph, number=_next_number(graph))
+    spec = _store_published(version, checked, actor)
+    _announce(version, spec, actor)
+    return version
 
 
 @transaction.atomic
@@ -150,18 +205,28 @@ def export_definition(version: GraphVersion) -> JsonObject:
         return definition
 
 
+def compile_definition(definition: Json) -> tuple[JsonObject, str, Plan]:
+    """A definition that a run has computed, checked as on publishing: its canonical form, its SHA-256 and its plan.
+
+    The graphs that it calls are looked up when they are called. Raises DefinitionInvalid and JsonInvalid.
+    """
+    spec = _publishable(_parse_with_tools(definition))
+    return spec.canonical(), spec.sha256, compile_plan(spec)
+
+
 def lint_version(version: GraphVersion) -> list[Problem]:
     """Everything that is wrong with a version or worth knowing about it, errors first."""
     try:
-        return _problems(spec_of(version))
+        return _problems(spec_of(version), version.graph.organization, _itself(version))
     except DefinitionInvalid as invalid:
         return list(invalid.problems)
 
 
-def lint_definition(definition: Json) -> list[Problem]:
+def lint_definition(definition: Json, *, organization: Organization | None = None) -> list[Problem]:
     """The same for a definition that is not stored. Raises JsonInvalid."""
     try:
-        return _problems(_parse_with_tools(definition))
+        spec = _parse_with_tools(definition)
+        return _problems(spec, organization, None if organization is None else _as_new(spec, organization))
     except DefinitionInvalid as invalid:
         return list(invalid.problems)
 
@@ -186,33 +251,57 @@ def _parse_with_tools(definition: Json) -> GraphSpec:
         return _parse(definition, tools=[tool.name for tool in registry.all()])
 
 
-def _problems(spec: GraphSpec) -> list[Problem]:
+def _problems(spec: GraphSpec, organization: Organization | None, itself: Itself | None) -> list[Problem]:
     order = {"error": 0, "warning": 1, "info": 2}
-    return sorted(_found(spec), key=lambda problem: order[problem.level])
+    spec, of_calls = _pinned(spec, organization, itself)
+    return sorted([*of_calls, *_found(spec)], key=lambda problem: order[problem.level])
+
+
+def _pinned(
+    spec: GraphSpec, organization: Organization | None, itself: Itself | None
+) -> tuple[GraphSpec, list[Problem]]:
+    """The spec with a version for each graph that it calls, and what is wrong with the calls."""
+    return (spec, []) if organization is None or itself is None else pinned(spec, organization.pk, itself)
+
+
+def _itself(version: GraphVersion) -> Itself:
+    return Itself(version.graph.slug, version.number)
+
+
+def _as_new(spec: GraphSpec, organization: Organization) -> Itself:
+    """What the first version of a new graph would be called now."""
+    return Itself(_free_slug(organization, spec.name), 1)
 
 
 def _found(spec: GraphSpec) -> Iterator[Problem]:
     yield from unavailable_features(spec)
     yield from schema_problems(spec)
-    yield from lint(spec, tools={tool.name: tool for tool in registry.all()})
+    tools = {tool.name: tool for tool in registry.all()}
+    yield from lint(spec, tools=tools, on_sqlite=connection.vendor == "sqlite")
 
 
-def _publishable(spec: GraphSpec) -> GraphSpec:
-    """The spec, if runs can use it. Errors that only foretell a surprise are for lint to show, not to refuse here."""
-    refused = [
-        problem
-        for problem in _found(spec)
-        if problem.level == "error" and (problem.code not in RULES or RULES[problem.code].stops)
-    ]
+def _publishable(spec: GraphSpec, organization: Organization | None = None, itself: Itself | None = None) -> GraphSpec:
+    """The spec, if runs can use it, with the versions of the graphs that it calls if it is known who publishes it."""
+    spec, of_calls = _pinned(spec, organization, itself)
+    refused = [problem for problem in (*of_calls, *_found(spec)) if stops_publishing(problem)]
     if refused:
         raise DefinitionInvalid(refused)
     return spec
+
+
+def _checked(written: GraphSpec, organization: Organization, itself: Itself) -> CheckedDefinition:
+    spec = _publishable(written, organization, itself)
+    return CheckedDefinition(
+        written=written, itself=itself, spec=spec, frozen=CanonicalText.of(spec), rows=PreparedRows.of(spec)
+    )
 
 
 # --------------------------------------------------------------------------- rows
 
 
 def _new_graph(actor: Actor, *, name: str, description: str) -> GraphVersion:
+    # Two at the same moment would find the same slug free. SQLite's write lock is taken already.
+    Organization.objects.select_for_update(no_key=True).get(pk=actor.organization.pk)
     graph = Graph.objects.create(
         organization=actor.organization,
         name=name,
@@ -225,8 +314,6 @@ def _new_graph(actor: Actor, *, name: str, description: str) -> GraphVersion:
 
 def _free_slug(organization: Organization, name: str) -> str:
     """The name's slug, or the first of slug-2, slug-3, … that is free."""
-    # Two at the same moment would find the same one free. SQLite's write lock is taken already.
-    Organization.objects.select_for_update(no_key=True).get(pk=organization.pk)
     base = slugify(name) or "graph"
     taken = Graph.objects.filter(organization=organization)
     if not taken.filter(slug=base).exists():
@@ -241,7 +328,12 @@ def _free_slug(organization: Organization, name: str) -> str:
 
 
 def _next_number(graph: Graph) -> int:
+    """The number of the version that is about to be made. Call it in a transaction."""
     Graph.objects.select_for_update(no_key=True).get(pk=graph.pk)
+    return _number_after_newest(graph)
+
+
+def _number_after_newest(graph: Graph) -> int:
     return (graph.versions.aggregate(highest=Max("number"))["highest"] or 0) + 1
 
 
@@ -257,21 +349,29 @@ def _draft(versions: Manager[GraphVersion] | QuerySet[GraphVersion], version: Gr
     return draft
 
 
-def _freeze(version: GraphVersion, spec: GraphSpec, actor: Actor) -> None:
-    limits = settings.WORKFLOW
-    version.definition, _ = strict_json.encode(
-        spec.canonical(), max_bytes=limits.max_definition_bytes, max_depth=limits.max_json_depth
-    )
-    version.sha256 = spec.sha256
-    version.status = GraphVersion.Status.PUBLISHED
-    version.published_at = timezone.now()
-    version.published_by = actor.user
+def _store_published(version: GraphVersion, checked: CheckedDefinition, actor: Actor) -> GraphSpec:
+    """Write a new version; what it is now. Raises DefinitionInvalid and JsonInvalid."""
+    itself, written = _itself(version), checked.written
+    if itself != checked.itself and (itself.is_called_in(written) or checked.itself.is_called_in(written)):
+        # Somebody took the name or the number meanwhile, and what calls itself means another version now.
+        checked = _checked(written, actor.organization, itself)
+    checked.frozen.publish(version, actor)
+    checked.rows.write(version)
+    return checked.spec
 
 
-def _store(version: GraphVersion, spec: GraphSpec) -> None:
-    rows = rows_of(spec, version)
-    for column, value in rows.columns.items():
-        setattr(version, column, value)
-    version.save()
-    Node.objects.bulk_create(rows.nodes, batch_size=_BATCH)
-    Edge.objects.bulk_create(rows.edges, batch_size=_BATCH)
+def _pin_rows(draft: GraphVersion, written: GraphSpec, pinned: GraphSpec) -> None:
+    """Give the rows the versions of the graphs that they call."""
+    calls = {(node.graph or "", pinned.nodes[name].graph or "") for name, node in written.nodes.items()}
+    for reference, pin in calls:
+        if reference != pin:
+            draft.nodes.filter(graph=reference).update(graph=pin)
+
+
+def _announce(version: GraphVersion, spec: GraphSpec, actor: Actor) -> None:
+    """Call the graph as its newest version does, and tell of that."""
+    graph = version.graph
+    graph.name, graph.description = spec.name, spec.description
+    graph.save(update_fields=["name", "description", "updated_at"])
+    data = {"version": version.number, "sha256": version.sha256}
+    audit.record(actor=actor, action="graph.published", obj=graph, data=data)

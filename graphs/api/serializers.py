@@ -23,12 +23,13 @@ class GraphSerializer(serializers.ModelSerializer[Graph]):
 
 
 class VersionSerializer(serializers.ModelSerializer[GraphVersion]):
-    id = serializers.UUIDField(source="uuid")
-    graph = serializers.UUIDField(source="graph.uuid")
+    id = serializers.UUIDField(source="uuid", help_text="Of the version.")
+    graph = serializers.UUIDField(source="graph.uuid", help_text="Id of the graph, as in /graphs/{id}/.")
+    slug = serializers.CharField(source="graph.slug", help_text="Of the graph: runs and subgraphs name it by this.")
 
     class Meta:
         model = GraphVersion
-        fields = ["id", "graph", "number", "status", "sha256", "created_at", "published_at"]
+        fields = ["id", "graph", "slug", "number", "status", "sha256", "created_at", "published_at"]
         read_only_fields = fields
 
 
@@ -37,6 +38,30 @@ class VersionDetailSerializer(VersionSerializer):
 
     class Meta(VersionSerializer.Meta):
         fields = [*VersionSerializer.Meta.fields, "definition"]
+        read_only_fields = fields
+
+
+class ProblemSerializer(serializers.Serializer[Any]):
+    level = serializers.CharField(help_text="error, warning or info.")
+    code = serializers.CharField()
+    path = serializers.CharField(help_text="JSON Pointer into the definition.")
+    message = serializers.CharField()
+    node = serializers.CharField(allow_null=True)
+
+
+class ProblemsSerializer(serializers.Serializer[Any]):
+    problems = ProblemSerializer(many=True)
+
+
+class CheckedVersionSerializer(VersionDetailSerializer):
+    """A version as the answer to its change shows it: with what lint says, so that nobody has to ask."""
+
+    warnings = ProblemSerializer(
+        many=True, help_text="What `lint` finds, the worst first. In a draft also what keeps it from being published."
+    )
+
+    class Meta(VersionDetailSerializer.Meta):
+        fields = [*VersionDetailSerializer.Meta.fields, "warnings"]
         read_only_fields = fields
 
 
@@ -52,18 +77,6 @@ class GraphChangesSerializer(StrictSerializer):
 
 class DefinitionSerializer(StrictSerializer):
     definition = JsonObjectField()
-
-
-class ProblemSerializer(serializers.Serializer[Any]):
-    level = serializers.CharField(help_text="error, warning or info.")
-    code = serializers.CharField()
-    path = serializers.CharField(help_text="JSON Pointer into the definition.")
-    message = serializers.CharField()
-    node = serializers.CharField(allow_null=True)
-
-
-class ProblemsSerializer(serializers.Serializer[Any]):
-    problems = ProblemSerializer(many=True)
 
 
 class DifferenceSerializer(serializers.Serializer[Any]):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import UUID
 
 from django.db.models import QuerySet
@@ -13,17 +14,19 @@ from rest_framework.mixins import ListModelMixin, RetrieveModelMixin
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts.api.base import ActorViewSet, NothingSerializer
+from accounts.api.base import ActorViewSet, NoSuchObject, NothingSerializer
 from accounts.models import Role
 from graphs import selectors, services
 from graphs.api.filters import GraphFilter
 from graphs.api.serializers import (
+    CheckedVersionSerializer,
     DefinitionSerializer,
     DiffQuery,
     DiffSerializer,
     GraphChangesSerializer,
     GraphSerializer,
     NewGraphSerializer,
+    ProblemSerializer,
     ProblemsSerializer,
     VersionDetailSerializer,
     VersionSerializer,
@@ -53,9 +56,16 @@ class GraphViewSet(ListModelMixin, RetrieveModelMixin, ActorViewSet):
     def get_queryset(self) -> QuerySet[Graph]:
         return selectors.all_graphs_of(self.organization)
 
-    @extend_schema(request=NewGraphSerializer, responses={201: VersionDetailSerializer})
+    def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """One graph; its definitions are those of its versions."""
+        return super().retrieve(request, *args, **kwargs)
+
+    @extend_schema(request=NewGraphSerializer, responses={201: CheckedVersionSerializer})
     def create(self, request: Request) -> Response:
-        """Create a graph from a definition, as a draft or published. Always a new graph, whatever its name."""
+        """Create a graph from a definition, as a draft or published. Always a new graph, whatever its name.
+
+        If the slug that its name would have is taken, it gets a number: the answer's `slug` says which.
+        """
         wanted = self.body(NewGraphSerializer)
         if wanted["publish"]:
             version = services.create_graph(definition=wanted["definition"], actor=self.actor)
@@ -63,7 +73,7 @@ class GraphViewSet(ListModelMixin, RetrieveModelMixin, ActorViewSet):
             version = services.create_draft(graph=None, definition=wanted["definition"], actor=self.actor)
         return _created(version)
 
-    @extend_schema(request={"application/json": {"type": "object"}}, responses={201: VersionDetailSerializer})
+    @extend_schema(request={"application/json": {"type": "object"}}, responses={201: CheckedVersionSerializer})
     @action(detail=False, methods=["post"], url_path="import")
     def import_definition(self, request: Request) -> Response:
         """Create a draft from a definition as `export` gives it. Nothing in it is executed."""
@@ -73,7 +83,9 @@ class GraphViewSet(ListModelMixin, RetrieveModelMixin, ActorViewSet):
     @action(detail=False, methods=["post"], filterset_class=None)
     def lint(self, request: Request) -> Response:
         """What is wrong with a definition, or worth knowing about it. Nothing is stored."""
-        problems = services.lint_definition(self.body(DefinitionSerializer)["definition"])
+        problems = services.lint_definition(
+            self.body(DefinitionSerializer)["definition"], organization=self.organization
+        )
         return Response(ProblemsSerializer({"problems": problems}).data)
 
     @extend_schema(request=GraphChangesSerializer, responses=GraphSerializer)
@@ -121,6 +133,7 @@ class VersionViewSet(ListModelMixin, ActorViewSet):
         "destroy": Role.EDITOR,
         "publish": Role.EDITOR,
     }
+    queries = {"diff": DiffQuery}
     queryset = GraphVersion.objects.none()
     serializer_class = VersionSerializer
     lookup_field = "number"
@@ -133,7 +146,7 @@ class VersionViewSet(ListModelMixin, ActorViewSet):
     def get_queryset(self) -> QuerySet[GraphVersion]:
         return selectors.versions_of(self.organization).filter(graph=self.graph)
 
-    @extend_schema(request=DefinitionSerializer, responses={201: VersionDetailSerializer})
+    @extend_schema(request=DefinitionSerializer, responses={201: CheckedVersionSerializer})
     def create(self, request: Request, graph_uuid: UUID) -> Response:
         """Add a draft to the graph."""
         graph, body = self.graph, self.body(DefinitionSerializer)
@@ -144,11 +157,11 @@ class VersionViewSet(ListModelMixin, ActorViewSet):
         """One version with its definition."""
         return Response(_with_definition(self.get_object()))
 
-    @extend_schema(request=DefinitionSerializer, responses=VersionDetailSerializer)
+    @extend_schema(request=DefinitionSerializer, responses=CheckedVersionSerializer)
     def update(self, request: Request, graph_uuid: UUID, number: int) -> Response:
         """Replace the definition of a draft."""
         draft, body = self.get_object(), self.body(DefinitionSerializer)
-        return Response(_with_definition(services.replace_draft(version=draft, actor=self.actor, **body)))
+        return Response(_checked(services.replace_draft(version=draft, actor=self.actor, **body)))
 
     @extend_schema(responses={204: None})
     def destroy(self, request: Request, graph_uuid: UUID, number: int) -> Response:
@@ -156,12 +169,12 @@ class VersionViewSet(ListModelMixin, ActorViewSet):
         services.delete_draft(version=self.get_object(), actor=self.actor)
         return Response(status=status.HTTP_204_NO_CONTENT)
 
-    @extend_schema(request=NothingSerializer, responses=VersionDetailSerializer)
+    @extend_schema(request=NothingSerializer, responses=CheckedVersionSerializer)
     @action(detail=True, methods=["post"])
     def publish(self, request: Request, graph_uuid: UUID, number: int) -> Response:
         """Freeze a draft, so that it can run. A published version never changes again."""
         self.body(NothingSerializer)
-        return Response(_with_definition(services.publish_version(version=self.get_object(), actor=self.actor)))
+        return Response(_checked(services.publish_version(version=self.get_object(), actor=self.actor)))
 
     @extend_schema(responses=ProblemsSerializer)
     @action(detail=True, pagination_class=None)
@@ -173,8 +186,11 @@ class VersionViewSet(ListModelMixin, ActorViewSet):
     @action(detail=True, pagination_class=None)
     def diff(self, request: Request, graph_uuid: UUID, number: int) -> Response:
         """What this version changes against another one."""
-        older = get_object_or_404(self.get_queryset(), number=self.query(DiffQuery)["against"])
-        old, new = services.export_definition(older), services.export_definition(self.get_object())
+        version, against = self.get_object(), self.query()["against"]
+        older = self.get_queryset().filter(number=against).first()
+        if older is None:
+            raise NoSuchObject("against", f"This graph has no version {against}; name one that it has.")
+        old, new = services.export_definition(older), services.export_definition(version)
         return Response(DiffSerializer({"differences": differences(old, new)}).data)
 
     @extend_schema(responses={200: {"type": "object"}})
@@ -190,5 +206,10 @@ def _with_definition(version: GraphVersion) -> dict[str, object]:
     return {**VersionSerializer(version).data, "definition": services.export_definition(version)}
 
 
+def _checked(version: GraphVersion) -> dict[str, object]:
+    problems = services.lint_version(version)
+    return {**_with_definition(version), "warnings": ProblemSerializer(problems, many=True).data}
+
+
 def _created(version: GraphVersion) -> Response:
-    return Response(_with_definition(version), status=status.HTTP_201_CREATED)
+    return Response(_checked(version), status=status.HTTP_201_CREATED)

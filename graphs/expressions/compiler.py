@@ -13,6 +13,7 @@ from graphs.expressions.functions import FUNCTIONS
 from graphs.expressions.operators import OPERATORS, Test, comparison
 from graphs.expressions.parser import MAX_DEPTH, parse
 from graphs.expressions.values import MAX_INT_BITS, MAX_TEXT, look_up, negate, type_of
+from graphs.expressions.work import counted
 
 Json = Any
 Names = Mapping[str, Json]
@@ -78,6 +79,8 @@ def _compile(source: str) -> Expression:
     tree = parse(source)
     compiler = _Compiler(source)
     evaluate = compiler.build(tree, depth=1)
+    if compiler.looks_inside:
+        evaluate = counted(evaluate)
     names = frozenset(compiler.required | compiler.looked_for)
     return Expression(source, evaluate, names, names - compiler.required)
 
@@ -89,6 +92,8 @@ class _Compiler:
         self.source = source
         self.required: set[str] = set()
         self.looked_for: set[str] = set()
+        self.looks_inside = False
+        """Whether anything in it takes a time that depends on how large a value is."""
         self.guarded = 0
         self.operations = 0
 
@@ -182,6 +187,7 @@ class _Compiler:
             if isinstance(operator_, ast.Is | ast.IsNot) and not _is_singleton(right):
                 raise self.refuse("is works with null, true and false only; use == instead.")
         operands = [self.build(operand, depth + 1) for operand in [node.left, *node.comparators]]
+        self.looks_inside |= _compares_values(node)
         if len(node.ops) == 1:
             test, (first, second) = comparison(node.ops[0]), operands
             return lambda names: test(first(names), second(names))
@@ -235,6 +241,7 @@ class _Compiler:
             raise self.refuse(f"there is no function {name}; there are {known}.")
         if len(arguments) < function.least or (function.most is not None and len(arguments) > function.most):
             raise self.refuse(f"{name} is written {function.usage}.")
+        self.looks_inside |= function.looks_inside
         return _applied(function.call, [self.build(argument, depth + 1) for argument in arguments])
 
     def _lookout(self, name: str, arguments: list[ast.expr], depth: int) -> Evaluate:
@@ -264,6 +271,21 @@ def _default(path: Evaluate, fallback: Evaluate, names: Names) -> Json:
         return path(names)
     except Missing:
         return fallback(names)
+
+
+def _compares_values(node: ast.Compare) -> bool:
+    """Whether a comparison may look inside values. That with a constant, by far the most frequent, does not."""
+    lefts = [node.left, *node.comparators]
+    for operator_, left, right in zip(node.ops, lefts, node.comparators, strict=False):
+        if isinstance(operator_, ast.In | ast.NotIn):
+            return True
+        if isinstance(operator_, ast.Eq | ast.NotEq) and not (_is_constant(left) or _is_constant(right)):
+            return True
+    return False
+
+
+def _is_constant(node: ast.expr) -> bool:
+    return isinstance(node, ast.Constant) or _is_singleton(node)
 
 
 def _is_singleton(node: ast.expr) -> bool:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from graphs.expressions.errors import Failed
-from graphs.expressions.values import add, bounded, contains, is_number, type_of
+from graphs.expressions.values import add, bounded, contains, is_number, json_type, type_of
+from graphs.expressions.work import look_at, read_text
 
 Json = Any
 MAX_ROUND_DIGITS = 15
@@ -21,6 +22,8 @@ class Function:
     least: int
     most: int | None
     usage: str
+    looks_inside: bool = False
+    """Whether it counts what it looks at (`work`)."""
 
 
 def _length(value: Json) -> int:
@@ -43,7 +46,7 @@ def _maximum(*values: Json) -> Json:
 
 def _total(values: Json) -> Json:
     total: Json = 0
-    for value in _list("sum", values):
+    for value in _all_of("sum", values):
         total = add(total, _number("sum", value))
     return total
 
@@ -61,11 +64,11 @@ def _rounded(value: Json, digits: Json = None) -> Json:
 
 
 def _lower(text: Json) -> str:
-    return _text("lower", text).lower()
+    return _whole_text("lower", text).lower()
 
 
 def _upper(text: Json) -> str:
-    return _text("upper", text).upper()
+    return _whole_text("upper", text).upper()
 
 
 def _startswith(text: Json, prefix: Json) -> bool:
@@ -77,27 +80,28 @@ def _endswith(text: Json, suffix: Json) -> bool:
 
 
 def _any(values: Json) -> bool:
-    return any(_list("any", values))
+    return any(_all_of("any", values))
 
 
 def _all(values: Json) -> bool:
-    return all(_list("all", values))
+    return all(_all_of("all", values))
 
 
 FUNCTIONS: Mapping[str, Function] = {
     "len": Function(call=_length, least=1, most=1, usage="len(items)"),
     "abs": Function(call=_absolute, least=1, most=1, usage="abs(number)"),
-    "min": Function(call=_minimum, least=1, most=None, usage="min(items) or min(a, b)"),
-    "max": Function(call=_maximum, least=1, most=None, usage="max(items) or max(a, b)"),
-    "sum": Function(call=_total, least=1, most=1, usage="sum(numbers)"),
+    "min": Function(call=_minimum, least=1, most=None, usage="min(items) or min(a, b)", looks_inside=True),
+    "max": Function(call=_maximum, least=1, most=None, usage="max(items) or max(a, b)", looks_inside=True),
+    "sum": Function(call=_total, least=1, most=1, usage="sum(numbers)", looks_inside=True),
     "round": Function(call=_rounded, least=1, most=2, usage="round(number) or round(number, digits)"),
-    "lower": Function(call=_lower, least=1, most=1, usage="lower(text)"),
-    "upper": Function(call=_upper, least=1, most=1, usage="upper(text)"),
+    "lower": Function(call=_lower, least=1, most=1, usage="lower(text)", looks_inside=True),
+    "upper": Function(call=_upper, least=1, most=1, usage="upper(text)", looks_inside=True),
     "startswith": Function(call=_startswith, least=2, most=2, usage="startswith(text, prefix)"),
     "endswith": Function(call=_endswith, least=2, most=2, usage="endswith(text, suffix)"),
-    "contains": Function(call=contains, least=2, most=2, usage="contains(container, item)"),
-    "any": Function(call=_any, least=1, most=1, usage="any(items)"),
-    "all": Function(call=_all, least=1, most=1, usage="all(items)"),
+    "contains": Function(call=contains, least=2, most=2, usage="contains(container, item)", looks_inside=True),
+    "type": Function(call=json_type, least=1, most=1, usage="type(value)"),
+    "any": Function(call=_any, least=1, most=1, usage="any(items)", looks_inside=True),
+    "all": Function(call=_all, least=1, most=1, usage="all(items)", looks_inside=True),
 }
 """The functions whose arguments are evaluated first. `exists` and `default` are forms of the compiler."""
 
@@ -118,15 +122,23 @@ def _text(function: str, value: Json) -> str:
     return value
 
 
-def _list(function: str, value: Json) -> list[Json]:
+def _whole_text(function: str, value: Json) -> str:
+    """A string that is about to be read."""
+    read_text(text := _text(function, value))
+    return text
+
+
+def _all_of(function: str, value: Json) -> list[Json]:
+    """A list that is about to be gone through."""
     if type(value) is not list:
         raise _wrong(function, "a list", value)
+    look_at(len(value))
     return value
 
 
 def _comparable(function: str, values: tuple[Json, ...]) -> list[Json]:
     """The values to choose from: one list, or the arguments themselves; all numbers or all strings."""
-    candidates = _list(function, values[0]) if len(values) == 1 else list(values)
+    candidates = _all_of(function, values[0]) if len(values) == 1 else list(values)
     if not candidates:
         raise Failed("empty", f"{function} has nothing to choose from: the list is empty.")
     if not (all(map(is_number, candidates)) or all(type(value) is str for value in candidates)):

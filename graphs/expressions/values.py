@@ -8,28 +8,38 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from graphs.expressions.errors import Failed, Missing, shorten
+from graphs.expressions.work import look_at, read_text
 
 Json = Any
 
 MAX_INT_BITS = 1_024
 MAX_TEXT = 10_000
+_SCALARS = frozenset({str, int, float, bool, type(None)})
+
+_IN_MESSAGES = {"null": "null", "object": "an object", "array": "a list"}
 
 
-def type_of(value: Json) -> str:
-    """The JSON type, as messages call it."""
+def json_type(value: Json) -> str:
+    """The type as JSON Schema calls it."""
     match value:
         case None:
             return "null"
         case bool():
-            return "a boolean"
+            return "boolean"
         case int() | float():
-            return "a number"
+            return "number"
         case str():
-            return "a string"
+            return "string"
         case Mapping():
-            return "an object"
+            return "object"
         case _:
-            return "a list"
+            return "array"
+
+
+def type_of(value: Json) -> str:
+    """The type as messages call it."""
+    name = json_type(value)
+    return _IN_MESSAGES.get(name, f"a {name}")
 
 
 def is_number(value: Json) -> bool:
@@ -98,13 +108,21 @@ def same(left: Json, right: Json) -> bool:
         return bool(left == right)
     if kind is bool or type(right) is bool:
         return left is right
-    if left != right:
-        return False
-    if isinstance(left, Mapping):
-        return all(same(value, right[key]) for key, value in left.items())
-    if type(left) is list:
-        return all(map(same, left, right))
-    return True
+    if kind in _SCALARS:
+        return bool(left == right)
+    if kind is list:
+        return type(right) is list and len(left) == len(right) and _same_lists(left, right)
+    return isinstance(right, Mapping) and len(left) == len(right) and _same_objects(left, right)
+
+
+def _same_lists(left: list[Json], right: list[Json]) -> bool:
+    look_at(len(left))
+    return all(map(same, left, right))
+
+
+def _same_objects(left: Mapping[str, Json], right: Mapping[str, Json]) -> bool:
+    look_at(len(left))
+    return all(key in right and same(value, right[key]) for key, value in left.items())
 
 
 def ordered(symbol: str, left: Json, right: Json) -> None:
@@ -118,10 +136,17 @@ def ordered(symbol: str, left: Json, right: Json) -> None:
 def contains(container: Json, item: Json) -> bool:
     """`item in container`: an element of a list, a key of an object, a part of a string."""
     if type(container) is list:
+        look_at(len(container))
+        if type(item) in _SCALARS:
+            is_there = item in container  # quick, but takes 1 for true
+            if not is_there or item not in (0, 1):
+                return is_there
         return any(same(item, element) for element in container)
     if type(container) is str or isinstance(container, Mapping):
         if type(item) is not str:
             raise Failed("type-mismatch", f"only a string can be in {type_of(container)}, not {type_of(item)}.")
+        if type(container) is str:
+            read_text(container)
         return item in container
     raise Failed("type-mismatch", f"nothing can be in {type_of(container)}; in needs a list, an object or a string.")
 

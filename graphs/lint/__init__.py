@@ -17,11 +17,12 @@ from graphs.lint.joins import check_joins
 from graphs.lint.maps import check_maps
 from graphs.lint.names import check_names
 from graphs.lint.parallel import check_parallel_writes
-from graphs.lint.rules import RULES, Rule
+from graphs.lint.rules import RULES, Rule, stops_publishing
+from graphs.lint.secrets import check_secrets
 from graphs.plan import compile_plan
 from graphs.spec import GraphSpec
 
-__all__ = ["RULES", "Parameter", "Rule", "ToolSignature", "lint"]
+__all__ = ["RULES", "Parameter", "Rule", "ToolSignature", "lint", "stops_publishing"]
 
 _CHECKS: tuple[Callable[[LintedGraph], Iterator[Problem]], ...] = (
     check_calls,
@@ -30,13 +31,17 @@ _CHECKS: tuple[Callable[[LintedGraph], Iterator[Problem]], ...] = (
     check_joins,
     check_parallel_writes,
     check_maps,
+    check_secrets,
 )
 
 
-def lint(spec: GraphSpec, *, tools: Mapping[str, ToolSignature]) -> list[Problem]:
-    """All findings, errors first, each place once for a rule. Raises DefinitionInvalid where `compile_plan` does."""
+def lint(spec: GraphSpec, *, tools: Mapping[str, ToolSignature], on_sqlite: bool = False) -> list[Problem]:
+    """All findings, errors first, each place once for a rule. Raises DefinitionInvalid where `compile_plan` does.
+
+    `on_sqlite` says that runs write to a database that has one write lock for everybody.
+    """
     unknown = unknown_reducers(spec)
-    graph = LintedGraph(spec, compile_plan(_without_reducers(spec, unknown)), tools)
+    graph = LintedGraph(spec, compile_plan(_without_reducers(spec, unknown)), tools, on_sqlite=on_sqlite)
     found = {(problem.code, problem.path): problem for problem in unknown.values()}
     for check in _CHECKS:
         for problem in check(graph):

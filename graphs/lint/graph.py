@@ -11,7 +11,8 @@ from typing import Any, Protocol
 from graphs.errors import Level, Problem
 from graphs.lint.rules import RULES
 from graphs.plan import MapPlan, Plan, ScopePlan, moves_of
-from graphs.spec import END, Choice, Dynamic, Each, GraphSpec, MapRoute, NodeSpec, Switch, To, pointer
+from graphs.spec import END, Choice, Dynamic, Each, GraphSpec, Hints, MapRoute, NodeSpec, Switch, To, quoted
+from tools.strict_json import pointer
 
 Path = tuple[str | int, ...]
 MAX_VISITS = 500_000
@@ -38,6 +39,8 @@ class ToolSignature(Protocol):
     def result_schema(self) -> Mapping[str, Any]: ...
     @property
     def effect(self) -> str: ...
+    @property
+    def atomic(self) -> bool: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,10 +77,12 @@ class ForkInScope:
 class LintedGraph:
     """A definition with its plan and the tools it may use, and what follows from them. Built for one run of lint."""
 
-    def __init__(self, spec: GraphSpec, plan: Plan, tools: Mapping[str, ToolSignature]) -> None:
+    def __init__(self, spec: GraphSpec, plan: Plan, tools: Mapping[str, ToolSignature], *, on_sqlite: bool) -> None:
         self.spec = spec
         self.plan = plan
+        self.on_sqlite = on_sqlite
         self.tools = tools
+        self.hints = Hints()
         self._visits_left = MAX_VISITS
 
     @property
@@ -98,12 +103,19 @@ class LintedGraph:
         node: str | None = None,
         level: Level | None = None,
         key: str | None = None,
+        is_needed: bool = False,
     ) -> Problem:
         """A finding of a rule, at a path; its node is the one that the path leads to unless another is named."""
         if node is None and len(path) > 1 and path[0] == "nodes":
             node = str(path[1])
         return Problem(
-            level=level or RULES[rule].level, code=rule, path=pointer(*path), message=message, node=node, key=key
+            level=level or RULES[rule].level,
+            code=rule,
+            path=pointer(*path),
+            message=message,
+            node=node,
+            key=key,
+            is_needed=is_needed,
         )
 
     def name(self, index: int) -> str:
@@ -227,5 +239,5 @@ def forks_of(name: str, node: NodeSpec) -> Iterator[Fork]:
 
 def words(names: Iterable[str]) -> str:
     """`"a", "b" and "c"`."""
-    quoted = [f'"{name}"' for name in names]
-    return quoted[0] if len(quoted) == 1 else f"{', '.join(quoted[:-1])} and {quoted[-1]}"
+    shown = [quoted(name) for name in names]
+    return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} and {shown[-1]}"

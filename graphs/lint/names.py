@@ -10,7 +10,7 @@ from graphs.errors import Problem
 from graphs.expressions import compile_expression, expressions_in, is_expression
 from graphs.lint.graph import LintedGraph, Path
 from graphs.lint.keys import Writes, declared_keys, is_closed, required_keys, writes_of
-from graphs.spec import LOCAL_NAMES, Choice, Each, MapRoute, NodeSpec, Switch, did_you_mean
+from graphs.spec import LOCAL_NAMES, Choice, Each, MapRoute, NodeSpec, Switch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +90,7 @@ def _undefined(graph: LintedGraph, read: _Read, elsewhere: frozenset[str]) -> Pr
     if read.name in declared_keys(state):
         return None
     if is_closed(state):
-        hint = did_you_mean(read.name, declared_keys(state)) or " Add it to the schema's properties."
+        hint = graph.hints.did_you_mean(read.name, declared_keys(state)) or " Add it to the schema's properties."
         if read.is_argument:
             message = f'Nothing can give the argument "{read.name}": name it in inputs.{hint}'
             return graph.problem("missing-argument", message, *read.path)
@@ -126,7 +126,8 @@ def _from_input(graph: LintedGraph, writes: dict[str, Writes], reads: dict[str, 
                 f"Nothing before this node writes {what}: the initial state must have it, or give it a default "
                 "under state.defaults."
             )
-            yield graph.problem("key-from-input", message, *read.path, key=key)
+            is_needed = not writing or read.node == graph.spec.start_node
+            yield graph.problem("key-from-input", message, *read.path, key=key, is_needed=is_needed)
 
 
 def _is_early(read: _Read, early: set[str], writing: frozenset[str]) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from graphs.errors import Level
+from graphs.errors import Level, Problem
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,6 +19,10 @@ class Rule:
 RULES: dict[str, Rule] = {
     # what a node calls
     "unknown-tool": Rule(level="error", stops=True, finds="a tool that is not registered"),
+    "unknown-graph": Rule(level="error", stops=True, finds="a graph that the organization has not published"),
+    "stop-in-subgraph": Rule(
+        level="warning", finds="a graph that says on_failure: stop, called by one that does not: it has no effect there"
+    ),
     "unknown-argument": Rule(level="error", stops=True, finds="an input that the tool has no parameter for"),
     "missing-argument": Rule(
         level="error", stops=True, finds="a required argument that neither inputs nor the closed state schema can give"
@@ -26,6 +30,10 @@ RULES: dict[str, Rule] = {
     "cache-of-effect": Rule(
         level="error", stops=True, finds="a cache on a tool that is declared neither pure nor read"
     ),
+    "atomic-elsewhere": Rule(
+        level="error", stops=True, finds="an atomic tool with an executor that is no thread: its step would fail"
+    ),
+    "atomic-on-sqlite": Rule(level="info", finds="an atomic tool, which keeps everybody from writing to SQLite"),
     "unknown-reducer": Rule(level="error", stops=True, finds="a reducer that is not registered"),
     # what expressions see
     "undefined-name": Rule(
@@ -70,6 +78,10 @@ RULES: dict[str, Rule] = {
     "append-reorders": Rule(
         level="info", finds="an ordered reducer where joins cross: a later join may insert before what a step has seen"
     ),
+    # what people answer
+    "secret-unmarked": Rule(
+        level="error", stops=True, finds="a secret of a form that the state's schema does not mark: it would be shown"
+    ),
     # maps
     "map-no-join": Rule(level="error", stops=True, finds="a map without join whose branches never meet"),
     "map-recursion": Rule(level="error", finds="a map whose body can reach the map itself"),
@@ -79,3 +91,8 @@ RULES: dict[str, Rule] = {
     ),
     "lint-incomplete": Rule(level="info", finds="a graph so large that a rule gave up before it had looked everywhere"),
 }
+
+
+def stops_publishing(problem: Problem) -> bool:
+    """Whether runs could not use the definition. Errors that only foretell a surprise are shown, and stop nothing."""
+    return problem.level == "error" and (problem.code not in RULES or RULES[problem.code].stops)

@@ -7,8 +7,8 @@ decides with them when a join has nobody left to wait for. The rules are in `doc
 
 from graphs.plan.compiler import compile_plan
 from graphs.plan.edges import moves_of
-from graphs.plan.model import Handler, JoinPlan, MapPlan, NodePlan, OutputsPlan, Plan, ScopePlan
-from graphs.plan.reducers import Reducer, ReducerError, UnknownReducer, find_reducer, reducer
+from graphs.plan.model import Handler, JoinPlan, MapPlan, NodePlan, OutputsPlan, Plan, ScopePlan, Tolerance
+from graphs.plan.reducers import Reducer, ReducerError, UnknownReducer, find_reducer
 from graphs.plan.routes import NoRoute
 
 __all__ = [
@@ -22,9 +22,9 @@ __all__ = [
     "Reducer",
     "ReducerError",
     "ScopePlan",
+    "Tolerance",
     "UnknownReducer",
     "compile_plan",
     "find_reducer",
     "moves_of",
-    "reducer",
 ]

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from graphs.expressions import compile_value
+from graphs.json_schema import may_be_secret
 from graphs.plan.edges import moves_of
 from graphs.plan.masks import Budget, compile_scope
-from graphs.plan.model import Handler, JoinPlan, MapPlan, NodePlan, OutputsPlan, Plan, ScopePlan
+from graphs.plan.model import Handler, JoinPlan, MapPlan, Names, NodePlan, OutputsPlan, Plan, ScopePlan, Tolerance
 from graphs.plan.postdominators import PostDominators
-from graphs.plan.reducers import find_reducer
+from graphs.plan.reducers import Reducer, discreet, find_reducer
 from graphs.plan.routes import compile_route
-from graphs.spec import END, MAX_NODES, Dynamic, GraphSpec, MapRoute, NodeSpec
+from graphs.spec import END, MAX_NODES, Dynamic, GraphSpec, MapRoute, NodeSpec, StateSpec
 
 Json = Any
 MAX_INFERENCES = 16
@@ -48,18 +49,24 @@ def compile_plan(spec: GraphSpec) -> Plan:
         for node in nodes
         if node.map is not None
     }
-    reducers = {key: find_reducer(name) for key, name in spec.state.reducers.items() if name != "replace"}
     return Plan(
         spec=spec,
         names=names,
         index=index,
         nodes=nodes,
+        counting={node.index: node.join for node in nodes if node.join is not None and node.join.count},
         root=root,
         items=items,
-        reducers=reducers,
+        reducers=_reducers(spec.state),
         limits=spec.limits,
         stops_on_failure=spec.on_failure == "stop",
     )
+
+
+def _reducers(state: StateSpec) -> dict[str, Reducer]:
+    found = {key: find_reducer(name) for key, name in state.reducers.items() if name != "replace"}
+    schema = state.schema or {}
+    return {key: discreet(reducer) if may_be_secret(schema, key) else reducer for key, reducer in found.items()}
 
 
 def _map_joins(spec: GraphSpec, names: tuple[str, ...], index: Mapping[str, int]) -> dict[str, int | None]:
@@ -95,13 +102,21 @@ def _compile_node(name: str, index: Mapping[str, int], spec: NodeSpec, map_joins
         index=index[name],
         spec=spec,
         join=None if spec.join is None else JoinPlan(count=spec.join.count, rest=spec.join.rest),
-        inputs={argument: compile_value(value) for argument, value in spec.inputs.items()},
+        inputs=_compile_inputs(spec.inputs),
         outputs=None if spec.outputs is None else _compile_outputs(spec.outputs),
+        graph=None if spec.graph is None else compile_value(spec.graph),
+        cache_key=None if spec.cache is None or spec.cache.key is None else compile_value(spec.cache.key),
+        lock=None if spec.lock is None else compile_value(spec.lock),
         route=compile_route(name, spec),
         dynamic=frozenset(route.targets) if isinstance(route, Dynamic) else None,
         map=_compile_map(route, index[END], map_joins[name]) if isinstance(route, MapRoute) else None,
         handlers=tuple(Handler(match=case.match, to=case.to) for case in spec.on_error),
+        compensation=None if spec.compensate is None else _compile_inputs(spec.compensate.inputs),
     )
+
+
+def _compile_inputs(inputs: Mapping[str, Json]) -> dict[str, Callable[[Names], Json]]:
+    return {argument: compile_value(value) for argument, value in inputs.items()}
 
 
 def _compile_map(route: MapRoute, end: int, join: int | None) -> MapPlan:
@@ -112,8 +127,15 @@ def _compile_map(route: MapRoute, end: int, join: int | None) -> MapPlan:
         join=end if join is None else join,
         join_is_known=join is not None,
         collect={key: compile_value(value) for key, value in route.collect.items()},
-        tolerated_failures=route.tolerated_failures,
+        tolerated_failures=_compile_tolerance(route.tolerated_failures),
+        max_parallel=route.max_parallel,
     )
+
+
+def _compile_tolerance(failures: int | str) -> Tolerance:
+    if isinstance(failures, int):
+        return Tolerance(items=failures)
+    return Tolerance(percent=int(failures.removesuffix("%")))
 
 
 def _compile_outputs(outputs: Mapping[str, Json]) -> OutputsPlan:

@@ -42,6 +42,18 @@ class OutputsPlan:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Tolerance:
+    """How many items of a map may fail: a number of them, or a share in per cent."""
+
+    items: int = 0
+    percent: int = 0
+
+    def allowed(self, items: int) -> int:
+        """Of so many items; of a share the whole part."""
+        return self.items or items * self.percent // 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MapPlan:
     """A compiled map."""
 
@@ -54,7 +66,8 @@ class MapPlan:
     """False: no `join` is given, and a branch that starts at `to` can never end, so there is none to infer."""
     collect: Mapping[str, Callable[[Names], Json]]
     """Empty: the items' updates of keys with a reducer come out instead."""
-    tolerated_failures: int
+    tolerated_failures: Tolerance
+    max_parallel: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,12 +80,20 @@ class NodePlan:
     join: JoinPlan | None
     inputs: Mapping[str, Callable[[Names], Json]]
     outputs: OutputsPlan | None
+    graph: Callable[[Names], Json] | None
+    """The subgraph: a name, a name with a version, or a whole definition."""
+    cache_key: Callable[[Names], Json] | None
+    """What tells cached results apart; None for all arguments, and where nothing is cached."""
+    lock: Callable[[Names], Json] | None
+    """The name of the lock that the step holds."""
     route: Callable[[Names], Targets] | None
     """Raises NoRoute, or what an expression raises."""
     dynamic: frozenset[str] | None
     """The targets among which the tool itself chooses."""
     map: MapPlan | None
     handlers: tuple[Handler, ...]
+    compensation: Mapping[str, Callable[[Names], Json]] | None
+    """The inputs of what undoes the step; None where nothing does."""
 
     def handler_of(self, names: tuple[str, ...]) -> Targets | None:
         """Where an error leads that goes by these names, the most specific first; None without a matching case."""
@@ -115,6 +136,8 @@ class Plan:
     """By index; the last one is `end`."""
     index: Mapping[str, int]
     nodes: tuple[NodePlan, ...]
+    counting: Mapping[int, JoinPlan]
+    """The joins that count, by index."""
     root: ScopePlan
     items: Mapping[int, ScopePlan]
     """The scope of an item, by the index of its map node."""
@@ -122,6 +145,11 @@ class Plan:
     """By state key; a key without one is replaced."""
     limits: LimitsSpec
     stops_on_failure: bool
+
+    @property
+    def calls_graphs(self) -> bool:
+        """Whether a node of it runs a subgraph."""
+        return any(node.graph is not None for node in self.nodes)
 
     @property
     def end(self) -> int:

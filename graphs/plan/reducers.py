@@ -4,21 +4,19 @@ A reducer is `f(value, updates) -> value`: `value` is the key's value (None if i
 order, at least one. It must be pure, change none of its arguments, and satisfy `f(f(v, [a]), [b]) == f(v, [a, b])`.
 It need be neither commutative nor associative: the engine always folds in the same order.
 
-An application adds its own, by name and version, so that a recorded run never meets a changed one:
-
-    @reducer("weigh", version=2)
-    def weigh(value, updates): …            # "reducers": {"score": "weigh@2"}
+An application adds its own with `tools.reducer`, by name and version: `"reducers": {"score": "weigh@2"}`.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from graphs.errors import GraphsError
-from tools import strict_json
+from graphs.spec.part import did_you_mean
+from tools import reducers, strict_json
 
 Json = Any
 Fold = Callable[[Json, Sequence[Json]], Json]
@@ -40,7 +38,12 @@ class UnknownReducer(GraphsError):
 
     def __init__(self, name: str) -> None:
         self.name = name
-        super().__init__(f'There is no reducer "{name}" here; register it, or choose one that exists.')
+        known = ["replace", *_REDUCERS, *reducers.names()]
+        hint = did_you_mean(name, known)
+        super().__init__(
+            f'There is no reducer "{name:.100}" here.{hint} There are {", ".join(known)}; others are registered with '
+            "@reducer in a module of tools."
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,32 +55,40 @@ class Reducer:
     """Raises ReducerError, and nothing else."""
     is_commutative: Callable[[Json, Sequence[Json]], bool]
     """Whether the order of these updates on this value can be seen in no way at all."""
+    lengthens: bool = False
+    """Whether a list and what it becomes differ by `fold([], updates)` at its end, whatever is in it."""
 
 
 def find_reducer(name: str) -> Reducer:
     """The reducer of this name, built in or registered. Raises UnknownReducer."""
     found = _REDUCERS.get(name)
-    if found is None:
+    if found is not None:
+        return found
+    registered = reducers.find(name)
+    if registered is None:
         raise UnknownReducer(name)
-    return found
+    return Reducer(
+        name=name,
+        fold=_guarded(name, registered.function),
+        is_commutative=lambda value, updates: registered.commutative,
+    )
 
 
-def reducer(name: str, *, version: int, commutative: bool = False) -> Callable[[Fold], Fold]:
-    """Register the decorated function as `name@version`. Claim `commutative` only if no order can be seen.
+def discreet(reducer: Reducer) -> Reducer:
+    """The same for a key that may be secret: the words of somebody else's function may tell the values it was given.
 
-    Raises ValueError for a name that is taken.
+    Built-in reducers name no values.
     """
-    key = f"{name}@{version}"
-    if key in _REDUCERS:
-        raise ValueError(f'The reducer "{key}" is registered already; raise its version.')
+    if "@" not in reducer.name:
+        return reducer
 
-    def register(function: Fold) -> Fold:
-        _REDUCERS[key] = Reducer(
-            name=key, fold=_guarded(key, function), is_commutative=lambda value, updates: commutative
-        )
-        return function
+    def fold(value: Json, updates: Sequence[Json]) -> Json:
+        try:
+            return reducer.fold(value, updates)
+        except ReducerError:
+            raise ReducerError(f"The reducer {reducer.name} failed, and why may be secret.") from None
 
-    return register
+    return replace(reducer, fold=fold)
 
 
 def _guarded(key: str, function: Fold) -> Fold:
@@ -173,7 +184,7 @@ def _all_integers(value: Json, updates: Sequence[Json]) -> bool:
 
 
 _REDUCERS: dict[str, Reducer] = {
-    name: Reducer(name=name, fold=fold, is_commutative=is_commutative)
+    name: Reducer(name=name, fold=fold, is_commutative=is_commutative, lengthens=name in ("append", "extend"))
     for name, fold, is_commutative in (
         ("append", _append, _never),
         ("extend", _extend, _never),

@@ -14,10 +14,9 @@ from graphs.spec.graph import (
     RetentionSpec,
     StateSpec,
     parse_definition,
-    pointer,
 )
 from graphs.spec.nodes import CacheSpec, CompensateSpec, ErrorCase, JoinSpec, NodeSpec, Position, RetrySpec
-from graphs.spec.part import describe, did_you_mean
+from graphs.spec.part import Hints, describe, did_you_mean, quoted
 from graphs.spec.routes import Case, Choice, Dynamic, Each, MapRoute, Route, Switch, To
 from graphs.spec.waits import Assignees, DueAnswer, HumanSpec, WaitEntry, WaitSpec
 
@@ -38,6 +37,7 @@ __all__ = [
     "Each",
     "ErrorCase",
     "GraphSpec",
+    "Hints",
     "HumanSpec",
     "JoinSpec",
     "LimitsSpec",
@@ -57,5 +57,5 @@ __all__ = [
     "did_you_mean",
     "no_such_tool",
     "parse_definition",
-    "pointer",
+    "quoted",
 ]

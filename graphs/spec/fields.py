@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -22,7 +22,7 @@ from pydantic import (
 from pydantic_core import InitErrorDetails, ValidationError
 
 from graphs.expressions import ExpressionInvalid, compile_expression, expressions_in, is_expression
-from graphs.spec.part import Json, complaint, describe, did_you_mean, relocated
+from graphs.spec.part import Hints, Json, complaint, describe, quoted, relocated
 
 END = "end"
 """The target that ends a branch. No node may have this name."""
@@ -44,6 +44,7 @@ class Context:
 
     nodes: Collection[str]
     tools: Collection[str] | None = None
+    hints: Hints = field(default_factory=Hints)
 
 
 def _printable(text: str) -> str:
@@ -85,8 +86,8 @@ def _key(name: str) -> str:
 def _existing(name: str, info: ValidationInfo) -> str:
     context = info.context
     if name != END and isinstance(context, Context) and name not in context.nodes:
-        hint = did_you_mean(name, [*context.nodes, END]) or ' Name a node of this graph, or "end".'
-        raise complaint("unknown-target", f'There is no node "{name}".{hint}')
+        hint = context.hints.did_you_mean(name, [*context.nodes, END]) or ' Name a node of this graph, or "end".'
+        raise complaint("unknown-target", f"There is no node {quoted(name)}.{hint}")
     return name
 
 
@@ -95,20 +96,21 @@ def _start(name: str, info: ValidationInfo) -> str:
     if name == END:
         raise complaint("unknown-target", 'A run cannot start at "end"; name the node that runs first.')
     if isinstance(context, Context) and name not in context.nodes:
-        hint = did_you_mean(name, context.nodes) or " Name the node that runs first."
-        raise complaint("unknown-target", f'There is no node "{name}".{hint}')
+        hint = context.hints.did_you_mean(name, context.nodes) or " Name the node that runs first."
+        raise complaint("unknown-target", f"There is no node {quoted(name)}.{hint}")
     return name
 
 
-def no_such_tool(name: str, tools: Iterable[str]) -> str:
+def no_such_tool(name: str, tools: Iterable[str], hints: Hints) -> str:
     """The sentence about a tool that is not registered."""
-    return f'There is no tool "{name}".' + (did_you_mean(name, tools) or " Register it, or name one that is.")
+    hint = hints.did_you_mean(name, tools) or " Register it, or name one that is."
+    return f"There is no tool {quoted(name)}.{hint}"
 
 
 def _registered(name: str, info: ValidationInfo) -> str:
     context = info.context
     if isinstance(context, Context) and context.tools is not None and name not in context.tools:
-        raise complaint("unknown-tool", no_such_tool(name, context.tools))
+        raise complaint("unknown-tool", no_such_tool(name, context.tools, context.hints))
     return name
 
 
@@ -156,12 +158,19 @@ def _compiles(source: str) -> str:
 
 def _expression(text: str) -> str:
     if not is_expression(text):
-        raise complaint("not-an-expression", f'Start the expression with "=": write "= {text.lstrip("= ")}".')
+        written = f"= {text.lstrip('= ')}"
+        raise complaint("not-an-expression", f'Start the expression with "=": write {quoted(written)}.')
     return _compiles(text)
 
 
 def _name_or_expression(text: str) -> str:
     return _compiles(text) if is_expression(text) else text
+
+
+def _literal(text: str) -> str:
+    if text.startswith("="):  # nothing would ever match it, and a run would wait for ever
+        raise complaint("expression-not-allowed", "Write the name itself; an expression is not possible here.")
+    return text
 
 
 def _template(value: Json) -> Json:
@@ -210,10 +219,13 @@ def _moment(value: Json) -> str:
 Text = Annotated[str, Strict()]
 Word = Annotated[str, Strict(), Field(min_length=1, max_length=255)]
 Line = Annotated[str, Strict(), Field(min_length=1, max_length=100), AfterValidator(_printable)]
+LiteralWord = Annotated[Word, AfterValidator(_literal)]
+"""A word of which one could think that it may be an expression."""
 ToolName = Annotated[Word, AfterValidator(_registered)]
 NodeName = Annotated[str, Strict(), AfterValidator(_node_name)]
 Variable = Annotated[str, Strict(), AfterValidator(_variable)]
 NameOrExpression = Annotated[str, Strict(), Field(min_length=1), AfterValidator(_name_or_expression)]
+SignalName = Annotated[Word, AfterValidator(_name_or_expression)]
 Condition = Annotated[str, Strict(), AfterValidator(_compiles)]
 """An expression where nothing else may stand; it needs no `=` in front."""
 ExpressionText = Annotated[str, Strict(), AfterValidator(_expression)]

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, TypeAdapter
 from pydantic_core import ErrorDetails, ValidationError
 
 from graphs.errors import DefinitionInvalid, Problem
 from graphs.spec.fields import (
+    FILLED,
     KEY_CODES,
     Context,
     Count,
-    ExpressionText,
     Key,
     Line,
     NodeName,
@@ -26,9 +26,12 @@ from graphs.spec.fields import (
     Word,
 )
 from graphs.spec.nodes import NodeSpec
-from graphs.spec.part import Json, JsonObject, Part, describe
+from graphs.spec.part import Complaint, Json, JsonObject, Part, describe
+from tools.strict_json import pointer
 
 MAX_NODES = 5_000
+MAX_DAYS = 36_500
+FinalStatus = Literal["completed", "failed", "cancelled"]
 REDUCERS = frozenset({"replace", "append", "extend", "add", "merge", "union", "max", "min"})
 """The reducers that need no registration."""
 
@@ -53,22 +56,36 @@ class LimitsSpec(Part):
     """Turns of one node in one scope."""
     max_parallel: Count = 256
     timeout_s: Seconds | None = None
-    max_depth: Annotated[Count, Field(le=1_000)] = 16
+    max_depth: Annotated[Count, Field(le=100)] = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetentionSpec(Part):
-    """How long finished runs are kept."""
+    """Which finished runs are kept. One goes when all that is said here lets it go."""
 
-    days: Count
+    days: Annotated[Count, Field(le=MAX_DAYS)] | None = None
+    """After their end."""
+    keep_last: Count | None = None
+    """The newest of the graph, of all its versions."""
+    statuses: Annotated[tuple[FinalStatus, ...], FILLED] = get_args(FinalStatus)
+    """Only runs that ended so are counted and go; others are kept."""
+
+    @classmethod
+    def rules(cls, given: Mapping[str, Json]) -> Iterator[Complaint]:
+        if given.get("days") is None and given.get("keep_last") is None:
+            yield Complaint(code="missing-key", message='Say "days", "keep_last" or both, or leave retention out.')
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConcurrencySpec(Part):
-    """How many runs of the graph (with an equal `key`, if there is one) go on at the same time."""
+    """How many runs of the graph, or of each of its business keys, go on at the same time.
+
+    What becomes of one too many: it waits for its turn, is refused, or the oldest is cancelled for it.
+    """
 
     limit: Count
-    key: ExpressionText | None = None
+    per: Literal["graph", "business_key"] = "graph"
+    on_conflict: Literal["enqueue", "reject", "replace"] = "enqueue"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,11 +142,6 @@ def parse_definition(data: Json, *, max_nodes: int = MAX_NODES, tools: Collectio
         return _GRAPH.validate_python(data, context=context)
     except ValidationError as error:
         raise DefinitionInvalid([_problem(line) for line in error.errors(include_url=False)]) from None
-
-
-def pointer(*path: str | int) -> str:
-    """The JSON Pointer (RFC 6901) of a path of keys and indexes."""
-    return "".join(f"/{str(key).replace('~', '~0').replace('/', '~1')}" for key in path)
 
 
 def _problem(line: ErrorDetails) -> Problem:

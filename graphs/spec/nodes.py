@@ -184,6 +184,11 @@ class NodeSpec(Part):
         kinds = cast(tuple[Literal["tool", "graph", "human", "wait"], ...], KINDS)
         return next((kind for kind in kinds if getattr(self, kind) is not None), "none")
 
+    @property
+    def is_wait(self) -> bool:
+        """Whether the node only waits, for a person or for something else."""
+        return self.human is not None or self.wait is not None
+
     @classmethod
     def rules(cls, given: Mapping[str, Json]) -> Iterator[Complaint]:
         kinds = [kind for kind in KINDS if given.get(kind) is not None]

@@ -26,6 +26,9 @@ from pydantic_core import (
 Json = Any
 JsonObject = dict[str, Any]
 
+MAX_SHOWN = 80
+"""Characters of a name in a message; names of other people can be as long as a whole definition."""
+
 TARGET_FIELDS = frozenset({"to", "if_true", "if_false", "default", "on_timeout", "next"})
 """Fields that hold targets: one target is written as a string, several as a list."""
 
@@ -46,8 +49,21 @@ def complaint(code: str, message: str) -> PydanticCustomError:
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """` Did you mean "x"?`, or nothing."""
+    if len(word) > MAX_SHOWN:
+        return ""
     close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
     return f' Did you mean "{close[0]}"?' if close else ""
+
+
+class Hints:
+    """`did_you_mean` for the first mistakes only: among thousands of names a comparison takes a millisecond."""
+
+    def __init__(self, left: int = 20) -> None:
+        self._left = left
+
+    def did_you_mean(self, word: str, known: Iterable[str]) -> str:
+        self._left -= 1
+        return did_you_mean(word, known) if self._left >= 0 else ""
 
 
 class Part:
@@ -145,12 +161,17 @@ def _words(line: ErrorDetails, known: Collection[str]) -> tuple[str, str]:
     if kind == "unexpected_keyword_argument":
         key = str(line["loc"][-1])
         hint = did_you_mean(key, known) or f" Known here: {', '.join(sorted(known))}."
-        return "unknown-key", f'The key "{key}" is not known here and would have no effect; remove it.{hint}'
+        return "unknown-key", f"The key {quoted(key)} is not known here and would have no effect; remove it.{hint}"
     if kind not in _WORDS:
         return kind, line["msg"]
     code, message = _WORDS[kind]
     last_key = line["loc"][-1] if line["loc"] else ""
     return code, message.format(**{"key": last_key, "given": describe(line["input"]), **line.get("ctx", {})})
+
+
+def quoted(name: str) -> str:
+    """The name in quotes, shortened for messages."""
+    return f'"{name}"' if len(name) <= MAX_SHOWN else f'"{name[: MAX_SHOWN - 1]}…"'
 
 
 def describe(value: Json) -> str:
@@ -161,7 +182,7 @@ def describe(value: Json) -> str:
         case bool():
             return "true" if value else "false"
         case str():
-            return f'"{value}"' if len(value) <= 40 else f'"{value[:37]}…"'
+            return quoted(value)
         case int() | float():
             return str(value) if abs(value) < 1e15 else "a very large number"
         case list() | tuple():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any
@@ -70,6 +71,18 @@ class Each(Part):
     default: Targets | None = None
 
 
+def _tolerance(value: Json) -> int | str:
+    if not isinstance(value, str):
+        return _NUMBER_OF_ITEMS.validate_python(value)
+    if not _PERCENTAGE.fullmatch(value):
+        raise complaint("invalid-percentage", 'Write a number of items, or a share of them from "0%" to "100%".')
+    return value
+
+
+_NUMBER_OF_ITEMS: TypeAdapter[int] = TypeAdapter(Annotated[Whole, Field(ge=0, le=2**31 - 1)])
+_PERCENTAGE = re.compile(r"(0|[1-9][0-9]?|100)%", re.ASCII)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MapRoute(Part):
     """One scope an item; their collected values come out in item order, then the run goes on at `join`."""
@@ -81,7 +94,8 @@ class MapRoute(Part):
     """None: the node at which all ways from `to` meet."""
     collect: Values = field(default_factory=dict)
     max_parallel: Count | None = None
-    tolerated_failures: Annotated[Whole, Field(ge=0, le=2**31 - 1)] = 0
+    tolerated_failures: Annotated[int | str, PlainValidator(_tolerance)] = 0
+    """A number of items, or a share of them, such as `10%`."""
 
 
 def _declared(targets: Json) -> Json:

@@ -6,21 +6,45 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
-from pydantic import PlainValidator, TypeAdapter, ValidationInfo
+from pydantic import AfterValidator, PlainValidator, TypeAdapter, ValidationInfo
 
-from graphs.spec.fields import FILLED, Count, Delay, Line, Moment, Seconds, SingleTarget, Targets, Text, Word
-from graphs.spec.part import Complaint, Json, Part
+from graphs.spec.fields import (
+    FILLED,
+    Count,
+    Delay,
+    Line,
+    LiteralWord,
+    Moment,
+    Seconds,
+    SignalName,
+    SingleTarget,
+    Targets,
+    Text,
+)
+from graphs.spec.part import Complaint, Json, Part, complaint, did_you_mean, quoted
 
 _CAUSES = ("seconds", "until", "signal", "any")
+ROLES = ("viewer", "operator", "editor", "admin")
+"""The roles of members, which are the same in every organization."""
+
+
+def _role(name: str) -> str:
+    if name not in ROLES:
+        hint = did_you_mean(name, ROLES)
+        raise complaint("unknown-word", f"There is no role {quoted(name)}.{hint} Roles are {', '.join(ROLES)}.")
+    return name
+
+
+RoleName = Annotated[LiteralWord, AfterValidator(_role)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Assignees(Part):
     """Who may answer; nobody named means everybody with the role operator."""
 
-    users: tuple[Word, ...] = ()
-    roles: tuple[Word, ...] = ()
-    groups: tuple[Word, ...] = ()
+    users: tuple[LiteralWord, ...] = ()
+    roles: tuple[RoleName, ...] = ()
+    groups: tuple[LiteralWord, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +95,7 @@ class WaitEntry(Part):
 
     seconds: Delay | None = None
     until: Moment | None = None
-    signal: Word | None = None
+    signal: SignalName | None = None
     next: Targets | None = None
 
     @classmethod
@@ -85,7 +109,7 @@ class WaitSpec(Part):
 
     seconds: Delay | None = None
     until: Moment | None = None
-    signal: Word | None = None
+    signal: SignalName | None = None
     any: Annotated[tuple[WaitEntry, ...], FILLED] | None = None
     timeout_s: Seconds | None = None
     on_timeout: Targets | None = None

@@ -48,7 +48,16 @@ def test_graphs_are_listed_with_their_newest_version(browser: Client, version: G
     create_draft(graph=version.graph, definition=definition(), actor=actor)
     html = browser.get("/graphs/").content.decode()
     assert f'<a href="/graphs/{version.graph.uuid}/">greet</a>' in html
+    assert '<code class="muted small">greet</code>' in html
     assert '<td>2 <span class="muted">draft</span>' in html
+
+
+def test_a_node_that_calls_a_graph_leads_to_its_page(browser: Client, version: GraphVersion, actor: Actor) -> None:
+    nodes = {"call": {"graph": version.graph.slug}, "made": {"graph": "= made"}, "gone": {"graph": "no-such-graph"}}
+    caller = create_draft(definition={"name": "caller", "start_node": "call", "nodes": nodes}, actor=actor)
+    found = re.search(r'<script id="called" type="application/json">(.*?)</script>', page(browser, caller))
+    assert found
+    assert json.loads(found[1]) == {"call": f"/graphs/{version.graph.uuid}/?version=1"}
 
 
 def test_the_version_that_runs_is_shown(browser: Client, version: GraphVersion, actor: Actor) -> None:

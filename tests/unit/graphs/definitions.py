@@ -6,6 +6,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from graphs.spec.waits import ROLES
+
 PUBLISHED: dict[str, Any] = {
     "name": "code_review_workflow",
     "nodes": {
@@ -53,6 +55,9 @@ _seconds = st.integers(1, 1_000) | st.sampled_from([0.5, 2.0, 1.25])
 _counts = st.integers(1, 50)
 
 
+_final_statuses = st.lists(st.sampled_from(["completed", "failed", "cancelled"]), min_size=1, unique=True)
+
+
 def _some(required: dict[str, Any] | None = None, **optional: Any) -> st.SearchStrategy[dict[str, Any]]:
     return st.fixed_dictionaries(required or {}, optional=optional)
 
@@ -71,7 +76,7 @@ def _routes(target: Any, targets: Any) -> st.SearchStrategy[Any]:
                 "join": target,
                 "collect": _values,
                 "max_parallel": _counts,
-                "tolerated_failures": st.integers(0, 9),
+                "tolerated_failures": st.integers(0, 9) | st.integers(0, 100).map("{}%".format),
             },
         ),
     )
@@ -83,7 +88,7 @@ def _human(target: Any) -> st.SearchStrategy[Any]:
         {"title": _words.filter(str.strip), "due_s": _seconds},
         instructions=_text,
         form=st.just({"type": "object"}),
-        assignees=_some(users=names, roles=names, groups=names),
+        assignees=_some(users=names, roles=st.lists(st.sampled_from(ROLES), max_size=2), groups=names),
         quorum=_counts,
         on_due=target | json_values.map(lambda answer: {"answer": answer}),
     )
@@ -177,8 +182,12 @@ def definitions(draw: st.DrawFn) -> dict[str, Any]:
                 max_depth=_counts,
             ),
             durability=st.sampled_from(["sync", "async", "exit"]),
-            retention=_some({"days": _counts}),
-            concurrency=_some({"limit": _counts}, key=_with_sign),
+            retention=_some({"days": st.integers(1, 36_500)}, keep_last=_counts, statuses=_final_statuses),
+            concurrency=_some(
+                {"limit": _counts},
+                per=st.sampled_from(["graph", "business_key"]),
+                on_conflict=st.sampled_from(["enqueue", "reject", "replace"]),
+            ),
             metadata=_objects,
         )
     )

@@ -57,6 +57,40 @@ def test_what_does_not_fit_the_keys_type_is_refused_at_its_field(schema: dict, t
     assert list(form.errors) == ["key"]
 
 
+def test_a_box_for_any_json_is_a_line_and_a_box_for_text_is_more() -> None:
+    form = form_of(StateKey(name="n", default=0), StateKey(name="items", schema={"type": "array"}), CODE)
+    rows = {name: form.fields[name].widget.attrs["rows"] for name in (*form.keys, form.REST)}
+    assert rows == {"n": 1, "items": 1, "code": 3, form.REST: 3}
+
+
+@pytest.mark.parametrize(
+    ("schema", "kind"),
+    [
+        ({"maxLength": 200}, "text"),
+        ({"format": "date"}, "date"),
+        ({"format": "date-time"}, "datetime-local"),
+        ({"format": "email"}, "email"),
+        ({"format": "uri"}, "url"),
+        ({"maxLength": 201}, None),
+        ({}, None),
+    ],
+)
+def test_a_string_is_typed_into_the_input_that_fits_it(schema: dict, kind: str | None) -> None:
+    html = str(form_of(StateKey(name="key", schema={"type": "string", **schema}), key="")["key"])
+    assert html.startswith("<textarea" if kind is None else f'<input type="{kind}"')
+    assert "None" not in html
+
+
+def test_a_moment_is_typed_and_shown_in_utc() -> None:
+    schema = {"type": "string", "format": "date-time"}
+    key = StateKey(name="at", schema=schema, default="2026-05-01T12:00:00+02:00")
+    assert 'value="2026-05-01T10:00:00"' in str(StateForm([key])["at"])
+    typed = form_of(key, at="2026-05-01T10:00")
+    assert typed.is_valid()
+    assert typed.state == {"at": "2026-05-01T10:00:00Z"}
+    assert list(form_of(key, at="soon").errors) == ["at"]
+
+
 def test_a_key_that_is_required_must_be_given() -> None:
     assert list(form_of(CODE).errors) == ["code"]
 

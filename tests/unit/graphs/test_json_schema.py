@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from graphs.json_schema import compile_pattern, compile_schema, complaints
+from graphs.json_schema import compile_pattern, compile_schema, complaints, may_be_secret
 
 
 def accepts(schema: dict[str, Any], value: Any) -> bool:
@@ -65,9 +65,9 @@ DOUBLING = {
     ],
 )
 def test_a_hostile_schema_is_quick_to_check(schema: dict[str, Any], value: Any) -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     complaints(compile_schema(schema), value, at_most=1)
-    assert time.perf_counter() - started < 5
+    assert time.process_time() - started < 5
 
 
 @pytest.mark.parametrize("schema", [{"$ref": "#"}, DOUBLING])
@@ -89,3 +89,32 @@ def test_a_long_list_is_no_hostile_one() -> None:
 def test_a_pattern_that_re2_does_not_know_is_refused(pattern: str) -> None:
     with pytest.raises(ValueError):
         compile_pattern(pattern)
+
+
+PIN = {"type": "string", "format": "password"}
+
+
+@pytest.mark.parametrize(
+    ("schema", "may"),
+    [
+        ({}, False),
+        ({"properties": {"key": {"type": "string"}}}, False),
+        ({"properties": {"key": PIN}}, True),
+        ({"properties": {"key": {"items": {"properties": {"pin": {"writeOnly": True}}}}}}, True),
+        ({"properties": {"key": {"type": "string"}, "other": PIN}}, False),
+        ({"properties": {"other": PIN}}, True),  # nothing is said of it
+        ({"properties": {"key": {"$ref": "#/$defs/pin"}}, "$defs": {"pin": PIN}}, True),
+        ({"properties": {"key": {}}, "allOf": [{"properties": {"key": PIN}}]}, True),
+        ({"additionalProperties": PIN}, True),
+        ({"properties": {"key": {}}, "additionalProperties": PIN}, False),
+        ({"properties": {"key": {}}, "patternProperties": {"^k": PIN}}, True),
+        ({"properties": {"key": {}}, "patternProperties": {"^other": PIN}}, False),
+        ({"patternProperties": {"^k": {}}, "additionalProperties": PIN}, False),
+        ({"properties": {"key": {}}, "dependentSchemas": {"other": {"properties": {"key": PIN}}}}, True),
+        ({"properties": {"key": {}}, "writeOnly": True}, True),
+    ],
+)
+def test_a_property_may_be_secret_unless_the_schema_plainly_says_that_it_is_not(
+    schema: dict[str, Any], may: bool
+) -> None:
+    assert may_be_secret(schema, "key") is may

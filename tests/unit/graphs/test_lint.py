@@ -32,6 +32,7 @@ class Tool:
     parameters: tuple[Parameter, ...] = ()
     result_schema: Mapping[str, Any] = field(default_factory=lambda: {"type": "null"})
     effect: str = "write"
+    atomic: bool = False
 
 
 def writing(*keys: str) -> Tool:
@@ -44,11 +45,12 @@ TOOLS: dict[str, Tool] = {
     "takes": Tool(parameters=(Parameter("x"), Parameter("y", required=False), Parameter("ctx", kind="context"))),
     "writes_x": writing("x"),
     "reads": Tool(effect="read"),
+    "books": Tool(atomic=True),
 }
 
 
 def problems(definition: dict[str, Any], tools: Mapping[str, Tool] = TOOLS) -> list[Problem]:
-    return lint(parse_definition(definition), tools=tools)
+    return lint(parse_definition(definition), tools=tools, on_sqlite=True)
 
 
 def found(rule: str, definition: dict[str, Any]) -> set[tuple[str, str]]:
@@ -65,6 +67,18 @@ def choice(if_true: Any, if_false: Any, condition: str = "exists(q)") -> dict[st
 
 
 CLOSED = {"type": "object", "properties": {"known": {}}, "additionalProperties": False}
+
+
+def asking_for_a_pin(**options: Any) -> dict[str, Any]:
+    form = {
+        "properties": {"ok": {"type": "boolean"}, "pin": {"$ref": "#/$defs/pin"}},
+        "$defs": {"pin": {"type": "string", "format": "password"}},
+    }
+    return {"human": {"title": "?", "form": form}, **options}
+
+
+def marking(key: str) -> dict[str, Any]:
+    return {"properties": {key: {"writeOnly": True}}}
 
 
 @dataclass(frozen=True)
@@ -110,10 +124,34 @@ CASES = [
         graph({"a": call("takes", inputs={"x": "= known"})}, state={"schema": CLOSED}),
     ),
     Case(
+        "missing-argument",
+        graph({"a": call("takes", inputs={"y": 1}), "b": call("takes")}, state={"schema": CLOSED}, start_node="a"),
+        {("error", "/nodes/a/tool"), ("error", "/nodes/b/tool")},
+        graph(
+            {
+                "a": {"next": {"map": "= known", "as": "x", "to": "b", "join": "end"}},
+                "b": call("takes", inputs={"y": "= index"}),
+            },
+            state={"schema": CLOSED},
+        ),
+    ),
+    Case(
         "cache-of-effect",
         graph({"a": call(cache={"ttl_s": 5})}),
         {("error", "/nodes/a/cache")},
         graph({"a": call("reads", cache={"ttl_s": 5})}),
+    ),
+    Case(
+        "atomic-elsewhere",
+        graph({"a": call("books", executor="process"), "b": call("books", executor="inline")}, start_node="a"),
+        {("error", "/nodes/a/executor"), ("error", "/nodes/b/executor")},
+        graph({"a": call("books", "b"), "b": call("books", executor="thread")}),
+    ),
+    Case(
+        "atomic-on-sqlite",
+        graph({"a": call("books", compensate="books")}),
+        {("info", "/nodes/a/tool"), ("info", "/nodes/a/compensate/tool")},
+        graph({"a": call("silent")}),
     ),
     Case(
         "unknown-reducer",
@@ -415,6 +453,58 @@ CASES = [
     ),
     # ---------------------------------------------------------------- maps
     Case(
+        "secret-unmarked",
+        graph({"a": asking_for_a_pin()}),
+        {("error", "/nodes/a/human/form/properties/pin")},
+        graph({"a": asking_for_a_pin()}, state={"schema": marking("pin")}),
+    ),
+    Case(
+        "secret-unmarked",
+        graph({"a": asking_for_a_pin(outputs={"code": "= result.answer.pin", "by": "= result.by"})}),
+        {("error", "/nodes/a/outputs/code")},
+        graph({"a": asking_for_a_pin(outputs={"code": "= result.answer.pin"})}, state={"schema": marking("code")}),
+    ),
+    Case(
+        "secret-unmarked",
+        graph({"a": asking_for_a_pin(outputs={"all": "= result.answer"})}, state={"schema": marking("pin")}),
+        {("error", "/nodes/a/outputs/all")},
+        graph({"a": asking_for_a_pin(outputs={"ok": "= result.answer.ok"})}, state={"schema": marking("pin")}),
+    ),
+    Case(
+        "secret-unmarked",
+        graph({"a": asking_for_a_pin(outputs={"ok": "= result.answer.ok"})}),
+        {("error", "/nodes/a/human/form/properties/pin")},
+        graph({"a": {"human": {"title": "?", "form": {"properties": {"ok": {"type": "boolean"}}}}}}),
+    ),
+    Case(
+        "secret-unmarked",
+        graph({"a": asking_for_a_pin()}, state={"schema": {"additionalProperties": {"type": "string"}}}),
+        {("error", "/nodes/a/human/form/properties/pin")},
+        graph({"a": asking_for_a_pin()}, state={"schema": {"additionalProperties": {"writeOnly": True}}}),
+    ),
+    Case(
+        "secret-unmarked",
+        graph(
+            {"a": asking_for_a_pin()},
+            state={
+                "schema": {
+                    "patternProperties": {"^p": {"type": "string"}},
+                    "additionalProperties": {"writeOnly": True},
+                }
+            },
+        ),
+        {("error", "/nodes/a/human/form/properties/pin")},
+        graph({"a": asking_for_a_pin()}, state={"schema": {"patternProperties": {"^p": {"writeOnly": True}}}}),
+    ),
+    Case(
+        "secret-unmarked",
+        graph(
+            {"a": {"human": {"title": "?", "form": {"properties": {"pins": {"prefixItems": [{"writeOnly": True}]}}}}}}
+        ),
+        {("error", "/nodes/a/human/form/properties/pins")},
+        graph({"a": asking_for_a_pin()}, state={"schema": {"writeOnly": True}}),
+    ),
+    Case(
         "map-no-join",
         graph({"m": {"next": {"map": [1], "to": "w"}}, "w": call(to="w")}),
         {("error", "/nodes/m/next")},
@@ -489,8 +579,31 @@ def test_a_rule_finds_its_fault_and_nothing_else(case: Case) -> None:
     assert found(case.rule, case.good) == set()
 
 
+def test_a_document_in_a_string_is_not_secret_where_nothing_is_marked() -> None:
+    schema = {"properties": {"pin": {"contentSchema": {"$ref": "#/$defs/plain"}}}, "$defs": {"plain": {}}}
+    places = {("error", "/nodes/a/human/form/properties/pin")}
+    assert found("secret-unmarked", graph({"a": asking_for_a_pin()}, state={"schema": schema})) == places
+
+
+@pytest.mark.parametrize("schema", [{"patternProperties": {"(": {}}}, {"properties": []}, {"allOf": 5}])
+def test_a_schema_that_cannot_be_used_is_not_asked_what_is_secret(schema: dict[str, Any]) -> None:
+    assert found("secret-unmarked", graph({"a": asking_for_a_pin()}, state={"schema": schema})) == set()
+
+
+def test_a_form_that_repeats_itself_is_compared_once_for_each_of_its_parts() -> None:
+    branches = {name: {"$ref": "#/$defs/tree"} for name in "abcd"}
+    tree = {"properties": {**branches, "pin": {"writeOnly": True}}}
+    form = {"properties": {"tree": {"$ref": "#/$defs/tree"}}, "$defs": {"tree": tree}}
+    asking = {"a": {"human": {"title": "?", "form": form}}}
+    assert found("secret-unmarked", graph(asking, state={"schema": form})) == set()
+    state = {"schema": {"properties": {"tree": {"properties": {"pin": {"writeOnly": True}}}}}}
+    assert found("secret-unmarked", graph(asking, state=state)) == {("error", "/nodes/a/human/form/properties/tree")}
+
+
 def test_every_rule_has_a_case() -> None:
-    assert {case.rule for case in CASES} == RULES.keys() - {"lint-incomplete"}
+    assert {case.rule for case in CASES} == RULES.keys() - {"lint-incomplete", "unknown-graph", "stop-in-subgraph"}, (
+        "the last ones ask the database"
+    )
 
 
 def test_a_search_that_is_given_up_is_admitted(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -578,9 +691,9 @@ def test_a_graph_of_thousands_of_nodes_is_linted_in_seconds(shape: str) -> None:
             {f"n{i}": {"outputs": {f"k{i}": f"= z{i} + y{i}"}, "next": f"n{i + 1}"} for i in range(n)} | {f"n{n}": {}}
         ),
     }[shape]()
-    started = time.perf_counter()
+    started = time.process_time()
     problems(graph(nodes))
-    assert time.perf_counter() - started < 10
+    assert time.process_time() - started < 10
 
 
 DOCUMENTATION = Path(__file__).parents[3] / "docs" / "lint.md"
@@ -603,3 +716,12 @@ def test_the_documentation_lists_every_code_that_a_definition_is_refused_with() 
     codes = {code for source in sources for code in written.findall(source.read_text())}
     assert {"unknown-key", "expression-invalid", "not-available-yet", "schema-pattern"} <= documented
     assert codes <= documented
+
+
+def test_thousands_of_misspelt_names_take_no_time_to_explain() -> None:
+    schema = {"properties": {f"key_{number}": {} for number in range(3_000)}, "additionalProperties": False}
+    nodes = {f"n{i}": {"tool": f"tol_{i}", "inputs": {"x": f"= kye_{i}"}, "next": f"n{i + 1}"} for i in range(2_999)}
+    tools = {f"tool_{number}": Tool() for number in range(1_000)}
+    started = time.process_time()
+    problems(graph({**nodes, "n2999": {}}, state={"schema": schema}), tools)
+    assert time.process_time() - started < 10

@@ -167,3 +167,17 @@ def test_the_hash_changes_with_the_meaning() -> None:
 def test_the_hash_of_the_published_example_never_changes() -> None:
     """Versions are found by it; a change of the canonical form would orphan them."""
     assert parse_definition(PUBLISHED).sha256 == "353772da466d3cc536252a24716cae1d9b2ced3f5d77a47a27401316c6b72028"
+
+
+@pytest.mark.parametrize(
+    ("given", "canonical"),
+    [
+        (None, None),
+        ({"days": 36_500}, {"days": 36_500}),
+        ({"keep_last": 1, "days": None}, {"keep_last": 1}),
+        ({"days": 1, "statuses": ["completed", "failed", "cancelled"]}, {"days": 1}),
+        ({"days": 1, "statuses": ["failed"]}, {"days": 1, "statuses": ["failed"]}),
+    ],
+)
+def test_retention_says_what_is_not_its_default(given: Any, canonical: Any) -> None:
+    assert parse_definition(graph({"a": {}}, retention=given)).canonical().get("retention") == canonical

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
 
+from accounts.models import Role
 from graphs.spec import DefinitionInvalid, Problem, parse_definition
+from graphs.spec.waits import ROLES
 from tests.unit.graphs.definitions import PUBLISHED, graph
 
 WHOLE = {"name": "n", "start_node": "a", "nodes": {"a": {}}}
@@ -69,6 +72,28 @@ NODE_ROWS: list[tuple[dict[str, Any], str, str]] = [
     ({"next": {"map": "= x", "to": "b", "collect": {"k": ["= )"]}}}, "/next/collect/k/0", "expression-invalid"),
     ({"next": {"map": "= x", "to": "b", "max_parallel": 0}}, "/next/max_parallel", "out-of-range"),
     ({"next": {"map": "= x", "to": "b", "tolerated_failures": -1}}, "/next/tolerated_failures", "out-of-range"),
+    ({"next": {"map": "= x", "to": "b", "tolerated_failures": 0.5}}, "/next/tolerated_failures", "wrong-type"),
+    (
+        {"next": {"map": "= x", "to": "b", "tolerated_failures": "101%"}},
+        "/next/tolerated_failures",
+        "invalid-percentage",
+    ),
+    (
+        {"next": {"map": "= x", "to": "b", "tolerated_failures": "-1%"}},
+        "/next/tolerated_failures",
+        "invalid-percentage",
+    ),
+    ({"next": {"map": "= x", "to": "b", "tolerated_failures": "10"}}, "/next/tolerated_failures", "invalid-percentage"),
+    (
+        {"next": {"map": "= x", "to": "b", "tolerated_failures": "1\u0660%"}},
+        "/next/tolerated_failures",
+        "invalid-percentage",
+    ),
+    (
+        {"next": {"map": "= x", "to": "b", "tolerated_failures": "10%\n"}},
+        "/next/tolerated_failures",
+        "invalid-percentage",
+    ),
     ({"tool": "t", "next": {"dynamic": []}}, "/next/dynamic", "route-undeclared"),
     ({"tool": "t", "next": {"dynamic": "b"}}, "/next/dynamic", "wrong-type"),
     ({"tool": "t", "next": {"dynamic": ["no"]}}, "/next/dynamic/0", "unknown-target"),
@@ -109,6 +134,7 @@ NODE_ROWS: list[tuple[dict[str, Any], str, str]] = [
     ({"graph": "= )"}, "/graph", "expression-invalid"),
     ({"tool": "t", "compensate": ""}, "/compensate", "empty"),
     ({"tool": "t", "compensate": {}}, "/compensate/tool", "missing-key"),
+    ({"wait": {"signal": "= 1 +"}}, "/wait/signal", "expression-invalid"),
     ({"human": {}}, "/human/title", "missing-key"),
     ({"human": {"title": " "}}, "/human/title", "empty"),
     ({"human": {"title": "a\nb"}}, "/human/title", "control-character"),
@@ -117,6 +143,8 @@ NODE_ROWS: list[tuple[dict[str, Any], str, str]] = [
     ({"human": {"title": "x", "due_s": 1, "on_due": ["b"]}}, "/human/on_due", "list-not-allowed"),
     ({"human": {"title": "x", "due_s": 1, "on_due": {"reply": 1}}}, "/human/on_due/reply", "unknown-key"),
     ({"human": {"title": "x", "assignees": {"user": []}}}, "/human/assignees/user", "unknown-key"),
+    ({"human": {"title": "x", "assignees": {"users": ["= x"]}}}, "/human/assignees/users/0", "expression-not-allowed"),
+    ({"human": {"title": "x", "assignees": {"roles": ["admin", "boss"]}}}, "/human/assignees/roles/1", "unknown-word"),
     ({"wait": {}}, "/wait", "missing-key"),
     ({"wait": {"seconds": -1}}, "/wait/seconds", "out-of-range"),
     ({"wait": {"seconds": "5"}}, "/wait/seconds", "not-an-expression"),
@@ -172,7 +200,19 @@ def test_a_node_that_breaks_the_grammar_is_refused_at_the_bad_value(
         ({"limits": {"max_steps": 2**40}}, "/limits/max_steps", "out-of-range"),
         ({"durability": True}, "/durability", "unknown-word"),
         ({"retention": 5}, "/retention", "wrong-type"),
-        ({"concurrency": {"limit": 1, "key": "= )"}}, "/concurrency/key", "expression-invalid"),
+        ({"retention": {}}, "/retention", "missing-key"),
+        ({"retention": {"statuses": ["failed"]}}, "/retention", "missing-key"),
+        ({"retention": {"days": 0}}, "/retention/days", "out-of-range"),
+        ({"retention": {"days": 36_501}}, "/retention/days", "out-of-range"),
+        ({"retention": {"days": 1.5}}, "/retention/days", "wrong-type"),
+        ({"retention": {"keep_last": 0}}, "/retention/keep_last", "out-of-range"),
+        ({"retention": {"days": 1, "statuses": []}}, "/retention/statuses", "empty"),
+        ({"retention": {"days": 1, "statuses": ["running"]}}, "/retention/statuses/0", "unknown-word"),
+        ({"retention": {"days": 1, "keep": 5}}, "/retention/keep", "unknown-key"),
+        ({"concurrency": {"limit": 0}}, "/concurrency/limit", "out-of-range"),
+        ({"concurrency": {"limit": 1, "per": "user"}}, "/concurrency/per", "unknown-word"),
+        ({"concurrency": {"limit": 1, "on_conflict": "allow"}}, "/concurrency/on_conflict", "unknown-word"),
+        ({"concurrency": {"limit": 1, "key": "= k"}}, "/concurrency/key", "unknown-key"),
         ({"edges": []}, "/edges", "unknown-key"),
     ],
 )
@@ -236,3 +276,28 @@ def test_a_graph_of_5000_nodes_is_accepted_and_one_of_5001_refused() -> None:
 def test_the_exception_says_the_first_problem_and_how_many_more() -> None:
     with pytest.raises(DefinitionInvalid, match=r"no node \"x\".*And 1 more\.$"):
         parse_definition({**PUBLISHED, "start_node": "x", "colour": 1})
+
+
+@pytest.mark.parametrize(
+    "nodes",
+    [
+        {f"node_{number}": {"next": f"nod_{number}"} for number in range(5_000)},
+        {f"node_{number}": {"tol": 1, "nxt": 1} for number in range(5_000)},
+        {"a": {"next": "x" * 1_000_000, "tool": "y" * 1_000_000, "z" * 1_000_000: 1, "lock": "= " + "w" * 1_000_000}},
+    ],
+)
+def test_thousands_of_mistakes_and_long_names_take_no_time_to_explain(nodes: dict[str, Any]) -> None:
+    started = time.process_time()
+    everything = problems(graph(nodes))
+    assert time.process_time() - started < 10
+    assert all(len(problem.message) < 1_000 for problem in everything)
+
+
+def test_a_role_that_is_none_is_refused_with_the_one_that_was_meant() -> None:
+    human = {"title": "x", "assignees": {"roles": ["editors"]}}
+    (problem,) = problems(graph({"a": {"human": human}}))
+    assert problem.message.startswith('There is no role "editors". Did you mean "editor"? Roles are viewer, operator')
+
+
+def test_the_roles_of_the_grammar_are_those_of_members() -> None:
+    assert list(ROLES) == Role.values
