@@ -35,6 +35,10 @@ class Tool(ToolSignature):
     """The call belongs into the database transaction that commits its own completion."""
 
     @property
+    def takes_context(self) -> bool:
+        return any(parameter.kind == "context" for parameter in self.parameters)
+
+    @property
     def module(self) -> str:
         return self.function.__module__
 
@@ -100,6 +104,8 @@ def _describe(
         raise ToolDefinitionInvalid(f"The effect {effect!r} of the tool {name!r} is none of pure, read and write.")
     if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
         raise ToolDefinitionInvalid(f"The tool {name!r} yields; return the result and use ctx.stream on the way.")
+    if atomic and inspect.iscoroutinefunction(function):
+        raise ToolDefinitionInvalid(f"The tool {name!r} is async; Django's transactions need a plain function.")
     signature = read_signature(function, name)
     return Tool(
         name=name,

@@ -5,15 +5,27 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
+from tools.parts import Parts
 from tools.strict_json import Json, thaw
 
 LogLevel = Literal["debug", "info", "warning", "error"]
 
 
+class _Nothing:
+    """Stands for an argument that was not given, where None is one."""
+
+
+NOTHING = _Nothing()
+
+
 def _drop(*_: str) -> None:
     """The sink of a context that nobody listens to."""
+
+
+def _ignore(_: Json) -> None:
+    """The heart that nobody watches."""
 
 
 def _never() -> bool:
@@ -36,8 +48,13 @@ class Context:
     attempt: int = 1
     deadline: datetime | None = None
     """When this attempt is given up, in UTC; None if never."""
+    last_heartbeat: Json = None
+    """The details of the last heartbeat of an attempt before this one; None if there was none."""
+    parts: Parts = field(default_factory=Parts, repr=False)
+    """What `step` and `interrupt` gave in the attempts before this one, and give in it."""
     on_log: Callable[[str, LogLevel], None] = field(default=_drop, repr=False)
     on_stream: Callable[[str], None] = field(default=_drop, repr=False)
+    on_heartbeat: Callable[[Json], None] = field(default=_ignore, repr=False)
     is_cancelled: Callable[[], bool] = field(default=_never, repr=False)
 
     @property
@@ -59,6 +76,49 @@ class Context:
     def stream(self, text: str) -> None:
         """Show text to whoever watches the run now. It is not kept after the step."""
         self.on_stream(str(text))
+
+    def heartbeat(self, details: Json = None) -> None:
+        """Say that the tool is alive, and how far it is: the next attempt finds `details` in `last_heartbeat`.
+
+        Where the node has a `heartbeat_timeout_s`, an attempt that is silent for longer is ended. Raises JsonInvalid
+        for details that JSON cannot hold, or that are too large.
+        """
+        self.on_heartbeat(details)
+
+    def step(self, name: str, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+        """Call the function once for this step of the run, however often the tool is called, and return what it gave.
+
+        When it returns, the value is on disk; a later attempt gets it without calling the function. It is plain JSON,
+        in every attempt. What the function raises is not recorded. In a coroutine, await it: the function may then be
+        async or not. Raises PartInvalid for a name that was used in this attempt, JsonInvalid for what is no JSON.
+        """
+        return self.parts.step(name, function, args, kwargs)
+
+    def interrupt(
+        self,
+        title: str,
+        form: Mapping[str, Json] | None = None,
+        *,
+        name: str | None = None,
+        instructions: str = "",
+        assignees: Mapping[str, Any] | None = None,
+        quorum: int = 1,
+        due_s: float | None = None,
+        default: Any = NOTHING,
+    ) -> Json:
+        """Ask people, and return their answer; with a quorum, the list of `{"answer", "by", "at"}`.
+
+        The arguments are those of a `human` node; `default` is the answer if there is none within `due_s`. The first
+        time it does not return: the tool ends here, holds nothing while people think, and is called again from its
+        start when they have answered. So do what must not be done twice in `step`. Without a `name` the questions of a
+        tool are told apart by their order. Raises PartInvalid for a name that was used in this attempt.
+        """
+        question: dict[str, Any] = {"title": title, "quorum": quorum}
+        optional = {"instructions": instructions, "form": form, "assignees": assignees, "due_s": due_s}
+        question |= {key: value for key, value in optional.items() if value not in (None, "")}
+        if default is not NOTHING:
+            question["on_due"] = {"answer": default}
+        return self.parts.interrupt(question, name)
 
 
 class StateView(Mapping[str, Json]):

@@ -56,5 +56,11 @@ class ToolResultError(ToolsError):
     code = "tool-result-invalid"
 
 
+class PartInvalid(ToolsError):
+    """A part of a tool (`ctx.step`, `ctx.interrupt`) cannot be recorded as it was called."""
+
+    code = "part-invalid"
+
+
 class ToolError(Exception):
     """For tools to raise: a failure in the tool author's own words, without a traceback for its reader."""

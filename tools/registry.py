@@ -64,6 +64,10 @@ class Registry:
         self.discover()
         return [tool for _, tool in sorted(self._tools.items())]
 
+    def tool_of(self, function: Callable[..., object]) -> Tool | None:
+        """Return the tool that a function was registered as, if it was; imports nothing."""
+        return next((tool for tool in self._tools.values() if tool.function is function), None)
+
     def problems(self) -> list[ModuleProblem]:
         """Return what went wrong with modules of tools."""
         self.discover()
@@ -127,6 +131,11 @@ def get(name: str) -> Tool:
 def all() -> list[Tool]:
     """Return every tool of this process, sorted by name."""
     return _current.all()
+
+
+def tool_of(function: Callable[..., object]) -> Tool | None:
+    """Return the tool that a function was registered as, if it was; imports nothing."""
+    return _current.tool_of(function)
 
 
 def problems() -> list[ModuleProblem]:

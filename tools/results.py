@@ -30,12 +30,14 @@ class Command:
     """New values by state key that replace the old ones, whatever the reducers."""
     delete: Sequence[str] = ()
     """State keys to remove."""
-    goto: str | Send | Sequence[str | Send] = ()
-    """Where to go, for a node whose `next` is `dynamic`."""
+    goto: str | Send | Sequence[str | Send] | None = None
+    """Where to go, for a node whose `next` is `dynamic`; an empty list: nowhere, the branch ends."""
 
     @property
     def targets(self) -> tuple[Send, ...]:
         """What `goto` says, in its order."""
+        if self.goto is None:
+            return ()
         goto = [self.goto] if isinstance(self.goto, str | Send) else self.goto
         return tuple(Send(target) if isinstance(target, str) else target for target in goto)
 
@@ -56,8 +58,30 @@ def check_result(value: object, *, max_bytes: int, max_depth: int) -> Json | Com
         update=plain(_object("update", value.update)),
         set=plain(_object("set", value.set)),
         delete=tuple(plain(_names(value.delete))),
-        goto=[Send(plain(node), plain(update)) for node, update in _targets(value)],
+        goto=None if value.goto is None else [Send(plain(node), plain(update)) for node, update in _targets(value)],
     )
+
+
+def packed(result: Json | Command) -> dict[str, Json]:
+    """What `check_result` let pass, as one JSON object that `unpacked` reads."""
+    if not isinstance(result, Command):
+        return {"value": result}
+    command = {
+        "update": result.update,
+        "set": result.set,
+        "delete": list(result.delete),
+        "goto": None if result.goto is None else [[send.node, send.update] for send in result.targets],
+    }
+    return {"command": command}
+
+
+def unpacked(stored: Mapping[str, Json]) -> Json | Command:
+    """The result that `packed` made this of."""
+    command = stored.get("command")
+    if command is None:
+        return stored["value"]
+    goto = None if command["goto"] is None else [Send(node, update) for node, update in command["goto"]]
+    return Command(update=command["update"], set=command["set"], delete=command["delete"], goto=goto)
 
 
 def _object(part: str, given: object) -> dict[str, Json]:

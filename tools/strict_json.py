@@ -37,6 +37,12 @@ _CONTAINERS: Final = frozenset({dict, list})
 _SHOWN_LENGTH: Final = 200
 
 
+def pointer(*path: str | int) -> str:
+    """The JSON Pointer (RFC 6901) of a path of keys and indexes. A lone surrogate in a key becomes `?`."""
+    tokens = (str(token).replace("~", "~0").replace("/", "~1") for token in path)
+    return "".join(f"/{token}" for token in tokens).encode(errors="replace").decode()
+
+
 class JsonInvalid(ToolsError):
     """A text or value that is not acceptable JSON. `path` is the JSON Pointer of the first bad value."""
 
@@ -84,6 +90,11 @@ def dumps(value: Json) -> str:
     return _encoder.encode(value)
 
 
+def text_bytes(text: str) -> int:
+    """Return how many bytes of UTF-8 the text takes; a text of ASCII, as most are, is not encoded for that."""
+    return len(text) if text.isascii() else len(text.encode())
+
+
 def thaw(value: Json) -> Json:
     """Return a copy whose lists and objects are nobody else's."""
     if type(value) is dict:
@@ -98,7 +109,7 @@ def thaw(value: Json) -> Json:
 
 def _decode(data: bytes | str, max_bytes: int) -> str:
     try:
-        size = len(data) if isinstance(data, bytes) else _size(data)
+        size = len(data) if isinstance(data, bytes) else text_bytes(data)
         if size > max_bytes:
             raise _too_large(size, max_bytes)
         text = data.decode() if isinstance(data, bytes) else data
@@ -111,14 +122,10 @@ def _decode(data: bytes | str, max_bytes: int) -> str:
 
 def _encode_text(value: object, max_bytes: int) -> str:
     text = _encoder.encode(value)
-    size = _size(text)
+    size = text_bytes(text)
     if size > max_bytes:
         raise _too_large(size, max_bytes)
     return text
-
-
-def _size(text: str) -> int:
-    return len(text) if text.isascii() else len(text.encode())
 
 
 def _load(text: str, decoder: json.JSONDecoder, max_depth: int) -> Json:
@@ -285,26 +292,21 @@ class _Walk:
         return self._string(key)
 
     def _invalid(self, code: str, subject: str, reason: str) -> JsonInvalid:
-        return JsonInvalid(code, _pointer(self.path), f"{subject} {_place(self.path)} {reason}.")
+        return JsonInvalid(code, pointer(*self.path), f"{subject} {_place(self.path)} {reason}.")
 
 
 # --------------------------------------------------------------------------- errors
 
 
-def _pointer(path: list[str | int]) -> str:
-    tokens = (str(token).replace("~", "~0").replace("/", "~1") for token in path)
-    return "".join(f"/{token}" for token in tokens).encode(errors="replace").decode()
-
-
 def _place(path: list[str | int]) -> str:
-    pointer = _pointer(path)
-    shown = pointer if len(pointer) <= _SHOWN_LENGTH else f"{pointer[:_SHOWN_LENGTH]}…"
+    place = pointer(*path)
+    shown = place if len(place) <= _SHOWN_LENGTH else f"{place[:_SHOWN_LENGTH]}…"
     return f"at {shown}" if path else "at the top"
 
 
 def _too_deep(path: list[str | int], max_depth: int) -> JsonInvalid:
     message = f"The value {_place(path)} is nested deeper than {max_depth} levels."
-    return JsonInvalid("json-too-deep", _pointer(path), message)
+    return JsonInvalid("json-too-deep", pointer(*path), message)
 
 
 def _too_large(size: int, max_bytes: int) -> JsonInvalid:

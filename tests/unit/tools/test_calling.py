@@ -7,7 +7,7 @@ import pytest
 from pydantic import BaseModel, Field
 
 from tools import Context, registry, tool
-from tools.calling import bind
+from tools.calling import bind, given_arguments
 from tools.errors import ToolInputError
 
 
@@ -43,6 +43,32 @@ def add(a: int, b: int = 2) -> dict:
 def test_inputs_win_over_the_state_and_the_state_over_the_default():
     assert bound(add, inputs={"a": 1}, state={"a": 5, "b": 6}) == {"a": 1, "b": 6}
     assert bound(add, state={"a": 5}) == {"a": 5}
+
+
+def test_what_a_map_or_a_handler_gives_wins_over_the_state_and_inputs_over_both():
+    names = {"inputs": {"a": 1}, "local_names": {"a": 2, "b": 3}, "state": {"b": 4}}
+    tool(name="under_test")(add)
+    assert bind(registry.get("under_test"), **names, context=Context()) == {"a": 1, "b": 3}
+    assert given_arguments(registry.get("under_test"), **names) == {"a": 1, "b": 3}
+
+
+def test_a_tool_that_takes_the_state_does_not_see_what_a_map_gives_in_it():
+    def keys(state) -> dict:
+        return {"keys": sorted(state)}
+
+    tool(name="under_test")(keys)
+    names = {"inputs": {}, "local_names": {"item": 2}, "state": {"b": 4}}
+    assert dict(bind(registry.get("under_test"), **names, context=Context())["state"]) == {"b": 4}
+
+
+def test_a_bad_value_is_named_by_its_json_pointer():
+    def count(amounts: dict[str, int]) -> dict:
+        return {"sum": sum(amounts.values())}
+
+    assert complaints(count, inputs={"amounts": {"a/b~c": "many"}, "x/y": 1}) == [
+        ("argument-invalid", "/amounts/a~1b~0c"),
+        ("argument-unknown", "/x~1y"),
+    ]
 
 
 def test_a_missing_argument_and_an_unknown_input_are_reported_together():

@@ -5,6 +5,7 @@ import threading
 import pytest
 from django.core.checks import Warning as CheckWarning
 
+from tests.support.waiting import WAIT_S
 from tools import discovery, registry, tool
 from tools.errors import DuplicateTool, UnknownTool
 from tools.registry import Registry
@@ -118,19 +119,19 @@ def test_a_module_may_ask_for_tools_while_it_is_imported(modules, installed):
 
 def test_a_thread_that_comes_during_discovery_waits_for_its_end(modules, installed):
     one = installed(
-        modules(slow="import builtins\nbuiltins.reached.set()\nbuiltins.go_on.wait(5)\n" + DEFINE.format("late"))
+        modules(slow="import builtins\nbuiltins.reached.set()\nbuiltins.go_on.wait(60)\n" + DEFINE.format("late"))
     )
     reached, go_on, found = threading.Event(), threading.Event(), []
     builtins.reached, builtins.go_on = reached, go_on
     try:
         first = threading.Thread(target=one.discover)
         first.start()
-        assert reached.wait(5)
+        assert reached.wait(WAIT_S)
         second = threading.Thread(target=lambda: found.append(one.get("late").name))
         second.start()
         go_on.set()
-        first.join(5)
-        second.join(5)
+        first.join(WAIT_S)
+        second.join(WAIT_S)
     finally:
         del builtins.reached, builtins.go_on
     assert found == ["late"]

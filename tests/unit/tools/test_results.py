@@ -4,7 +4,7 @@ import pytest
 
 from tools import Command, Send
 from tools.errors import ToolResultError
-from tools.results import check_result
+from tools.results import check_result, packed, unpacked
 from tools.strict_json import JsonInvalid
 
 LIMITS = {"max_bytes": 1_000, "max_depth": 8}
@@ -58,7 +58,7 @@ def test_what_json_cannot_hold_is_refused_with_its_path(value, path):
         (Command(delete=[1]), r"Command\(delete=…\)"),
         (Command(delete=None), r"Command\(delete=…\)"),
         (Command(goto=[1]), r"Command\(goto=…\) was given a value of type int"),
-        (Command(goto=None), r"Command\(goto=…\) was given a value of type NoneType"),
+        (Command(goto=5), r"Command\(goto=…\) was given a value of type int"),
         (Command(goto=Send(1)), r"Command\(goto=…\) was given a value of type Send"),
         (Command(goto=Send("x", [1])), r"Command\(goto=Send=…\) was given a value of type list"),
     ],
@@ -71,4 +71,10 @@ def test_a_command_with_wrong_parts_is_refused_in_a_sentence(command, sentence):
 def test_the_targets_of_a_command_are_sends_in_order():
     assert Command(goto="x").targets == Command(goto=Send("x")).targets == (Send("x"),)
     assert Command(goto=["x", Send("y", {"a": 1})]).targets == (Send("x"), Send("y", {"a": 1}))
-    assert Command().targets == ()
+    assert Command().targets == Command(goto=[]).targets == ()
+
+
+@pytest.mark.parametrize("goto", [None, [], [Send("x", {"a": 1})]])
+def test_whether_a_command_says_where_to_go_is_kept(goto):
+    checked = check_result(Command(goto=goto), **LIMITS)
+    assert checked.goto == unpacked(packed(checked)).goto == goto

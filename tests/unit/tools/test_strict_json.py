@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tools.strict_json import INTEGER_MAX, INTEGER_MIN, JsonInvalid, _Walk, dumps, encode, parse, thaw
+from tools.strict_json import INTEGER_MAX, INTEGER_MIN, JsonInvalid, _Walk, dumps, encode, parse, pointer, thaw
 
 LIMITS = {"max_bytes": 10_000, "max_depth": 64}
 
@@ -350,3 +350,17 @@ def test_what_a_lenient_writer_writes_is_read_or_refused_alike(value):
         assert parse(text, max_bytes=10_000, max_depth=4) == expected
     except JsonInvalid as error:
         assert error.code == "json-duplicate-key"
+
+
+@pytest.mark.parametrize(
+    ("path", "written"),
+    [
+        ((), ""),
+        (("nodes", "a", 0), "/nodes/a/0"),
+        (("",), "/"),
+        (("a/b", "~1", "~"), "/a~1b/~01/~0"),
+        (("\ud800",), "/?"),
+    ],
+)
+def test_a_pointer_escapes_what_would_be_taken_for_a_step(path: tuple[str | int, ...], written: str) -> None:
+    assert pointer(*path) == written

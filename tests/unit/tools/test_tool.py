@@ -65,14 +65,25 @@ def test_the_bare_decorator_takes_everything_from_the_function():
 
 
 def test_the_decorator_with_arguments_records_them():
-    @tool(name="http.fetch", effect="read", retryable=(TimeoutError,), atomic=True)
+    @tool(name="http.fetch", effect="read", retryable=(TimeoutError,))
     async def fetch(url: str) -> dict:
         return {"url": url}
 
     registered = registry.get("http.fetch")
     assert (registered.effect, registered.is_async) == ("read", True)
-    assert (registered.retryable, registered.atomic) == ((TimeoutError,), True)
+    assert (registered.retryable, registered.atomic) == ((TimeoutError,), False)
     assert asyncio.run(fetch("x")) == {"url": "x"}
+
+
+def test_a_plain_function_can_be_atomic_and_a_coroutine_cannot():
+    @tool(atomic=True)
+    def book() -> None: ...
+
+    assert registry.get("book").atomic
+    with pytest.raises(ToolDefinitionInvalid, match="need a plain function"):
+
+        @tool(atomic=True)
+        async def book_async() -> None: ...
 
 
 def test_a_tool_cannot_be_changed():
@@ -270,5 +281,5 @@ def test_an_unknown_effect_is_refused():
 
 
 def test_what_users_import_is_there():
-    assert sorted(tools.__all__) == ["Command", "Context", "Send", "ToolError", "tool"]
+    assert sorted(tools.__all__) == ["Command", "Context", "Parts", "Send", "ToolError", "reducer", "tool"]
     assert issubclass(tools.ToolError, Exception)
