@@ -1,10 +1,11 @@
-"""Users, organizations, members, API keys and the audit log, for superusers of the installation."""
+"""Users, groups, organizations, members, API keys and the audit log, for superusers of the installation."""
 
 from __future__ import annotations
 
 from typing import cast
 
 from django.contrib import admin, messages
+from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group, User
 from django.db.models import QuerySet
@@ -32,6 +33,11 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin):
     form = UserChangeForm
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm
+
+
+@admin.register(Group)
+class GroupAdmin(DjangoGroupAdmin, ModelAdmin):
+    """Groups can be asked by `human` nodes; who is in one is chosen on the user's page."""
 
 
 class MembershipInline(TabularInline):

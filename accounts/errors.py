@@ -9,6 +9,13 @@ class AccountsError(Exception):
     """Base of this app's errors. `code` is stable; the message is a sentence that says what to do."""
 
     code: ClassVar[str] = "accounts-error"
+    field: ClassVar[str | None] = None
+    """The field of the input that names what is wrong."""
+
+    @property
+    def complaints(self) -> dict[str, str]:
+        """What is wrong, by field."""
+        return {self.field: str(self)} if self.field else {}
 
 
 class CredentialsInvalid(AccountsError):
@@ -38,15 +45,30 @@ class UserRequired(AccountsError):
 
 class SlugTaken(AccountsError):
     code = "slug-taken"
+    field = "slug"
 
 
 class UnknownUser(AccountsError):
     code = "unknown-user"
+    field = "username"
 
 
 class AlreadyAMember(AccountsError):
     code = "already-a-member"
+    field = "username"
 
 
 class LastAdmin(AccountsError):
     code = "last-admin"
+
+
+class SealBroken(AccountsError):
+    """Something stored encrypted cannot be read."""
+
+    code = "seal-broken"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "A stored secret cannot be decrypted: SECRET_KEY is not the one it was stored under. "
+            "Put the old key into SECRET_KEY_FALLBACKS, or give the secret again."
+        )

@@ -18,6 +18,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 KIB = 1024
 MIB = 1024 * KIB
+GIB = 1024 * MIB
 
 Commas = Annotated[tuple[str, ...], NoDecode]
 Positive = Annotated[int, Field(ge=1)]
@@ -50,26 +51,58 @@ class Limits(_Variables):
     max_json_depth: Annotated[int, Field(ge=1, le=200)] = 64
     max_state_bytes: Positive = 16 * MIB
     max_update_bytes: Positive = 4 * MIB
+    max_cached_bytes: Positive = 1 * MIB
     max_log_line_bytes: Positive = 64 * KIB
     max_log_step_bytes: Positive = 1 * MIB
+    max_stream_step_bytes: Positive = 1 * MIB
+    max_heartbeat_bytes: Positive = 64 * KIB
+    max_step_parts: Positive = 1_000
+    """How many results of `ctx.step` and answers to `ctx.interrupt` are kept for one step."""
     max_nodes: Positive = 5_000
     max_map_items: Positive = 10_000
+    max_kept_signals: Positive = 10_000
+    """For one run, and for one business key."""
+    max_breakpoints: Positive = 100
 
     # How the drivers work.
     workers: Positive = 2
     runs_per_worker: Positive = 50
+    max_runs_per_organization: NotNegative = 0
+    """Under way at once; the others queue up. 0: as many as there are."""
     sync_tool_threads: Positive = 128
     default_timeout_s: Seconds = 300
+    atomic_lock_s: Annotated[float, Field(gt=0, le=10)] = 2
+    """How long an atomic tool may keep everybody else from writing to SQLite."""
+    lock_timeout_s: Annotated[float, Field(ge=0.001, le=10)] = 0.1
+    """How long a driver waits on PostgreSQL for a row that another transaction holds, before it does other things."""
     stop_grace_s: Seconds = 10
     beat_interval_s: Seconds = 3
     lease_s: Seconds = 15
     poll_interval_s: Seconds = 1
+    keep_waiting_s: Seconds = 5
+    """A run that has to wait longer leaves memory."""
     max_step_crashes: Positive = 5
+    quarantine_alone_s: Seconds = 2
+    """How long a step is alone in quarantine before the next one is called beside it."""
     max_abandoned_threads: Positive = 16
+    # Of the tools that run in processes of their own.
+    tool_processes: NotNegative = 0
+    process_memory_bytes: Annotated[int, Field(ge=256 * MIB)] = 2 * GIB
+    process_cpu_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0
+    process_start_s: Seconds = 60
+    process_idle_s: Seconds = 60
     sqlite_synchronous: Literal["NORMAL", "FULL"] = "NORMAL"
     # For web processes alone: the threads of a pool do not survive the fork that makes a worker.
     postgres_pool_size: NotNegative = 0
     runtime_dir: Path | None = None
+
+    # What becomes of runs that are over.
+    retention_days: Annotated[int, Field(ge=0, le=36_500)] = 0
+    webhook_timeout_s: Annotated[float, Field(gt=0, le=30)] = 10
+    webhook_tries: Annotated[int, Field(ge=1, le=50)] = 8
+    webhook_first_retry_s: Seconds = 1
+    webhook_longest_retry_s: Seconds = 3_600
+    webhooks_allow_private: bool = False
 
     # How the live stream works.
     stream_window_bytes: Positive = 512 * KIB
@@ -94,6 +127,8 @@ class Limits(_Variables):
                 "WORKFLOW_LEASE_S must be at least three times WORKFLOW_BEAT_INTERVAL_S, "
                 "or a driver that misses a beat loses its runs"
             )
+        if self.webhook_longest_retry_s < self.webhook_first_retry_s:
+            raise ValueError("WORKFLOW_WEBHOOK_LONGEST_RETRY_S must not be less than WORKFLOW_WEBHOOK_FIRST_RETRY_S")
         for inner, outer in (("update", "state"), ("definition", "request"), ("log_line", "log_step")):
             if getattr(self, f"max_{inner}_bytes") > getattr(self, f"max_{outer}_bytes"):
                 raise ValueError(

@@ -12,16 +12,17 @@ from typing import Any
 from django.db import OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.views import defaults
+from django.views.decorators.csrf import csrf_exempt
 from rest_framework import exceptions, status
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
 from accounts import errors as accounts
 from graphs import errors as graphs
-from graphs.spec import pointer
 from runs import errors as runs
 from tools import errors as tools
-from tools.strict_json import JsonInvalid
+from tools.strict_json import JsonInvalid, pointer
+from workflowsite.sentences import in_full
 
 logger = logging.getLogger(__name__)
 
@@ -44,7 +45,17 @@ STATUS_OF: dict[type[Exception], int] = {
     graphs.GraphHasRuns: 409,
     runs.RunsError: 422,
     runs.RunFinished: 409,
+    runs.RunNotFinished: 409,
+    runs.NoWebhook: 404,
+    runs.ControlConflict: 409,
     runs.IdempotencyConflict: 409,
+    runs.ForkRefused: 409,
+    runs.MigrationRefused: 409,
+    runs.RunConflict: 409,
+    runs.TooManySignals: 409,
+    runs.TaskClosed: 409,
+    runs.AlreadyAnswered: 409,
+    runs.NotAssigned: 403,
     runs.StoreError: 503,
     runs.JournalDamaged: 500,
 }
@@ -76,12 +87,9 @@ def _domain_response(error: Exception) -> Response | None:
     code = status_of(error)
     if code is None:
         return None
-    details = [
-        {"path": each.path, "code": each.code, "message": each.message, "node": getattr(each, "node", None)}
-        for each in getattr(error, "details", ())
-    ]
+    name: str = error.code  # type: ignore[attr-defined]
     headers = {"WWW-Authenticate": "Bearer"} if code == status.HTTP_401_UNAUTHORIZED else {}
-    return Response(error_body(error.code, str(error), details), status=code, headers=headers)  # type: ignore[attr-defined]
+    return Response(error_body(name, str(error), _details(error, name)), status=code, headers=headers)
 
 
 def _database_response(error: Exception) -> Response | None:
@@ -94,10 +102,11 @@ def _database_response(error: Exception) -> Response | None:
 
 def _framework_response(error: Exception) -> Response | None:
     if isinstance(error, Http404):
-        error = exceptions.NotFound("There is no such object in your organization.")
+        error = exceptions.NotFound()
     if isinstance(error, exceptions.ValidationError):
         details = list(_validation_details(error.detail, ""))
-        message = f"The input is not valid: {details[0]['message']}"
+        first = details[0]
+        message = f"The input is not valid: {first['message']} (at {first['path'] or 'the top'})"
         return Response(error_body("invalid-input", message, details), status=status.HTTP_422_UNPROCESSABLE_ENTITY)
     if not isinstance(error, exceptions.APIException):
         return None
@@ -107,7 +116,20 @@ def _framework_response(error: Exception) -> Response | None:
     if wait := getattr(error, "wait", None):
         headers["Retry-After"] = str(int(wait))
     code = str(error.get_codes()).replace("_", "-")
-    return Response(error_body(code, str(error.detail)), status=error.status_code, headers=headers)
+    body = error_body(code, in_full(str(error.detail)), _details(error, code))
+    return Response(body, status=error.status_code, headers=headers)
+
+
+def _details(error: Exception, code: str) -> list[dict[str, Any]]:
+    """One entry for each field that the error complains about, and each detail that it brings along."""
+    complaints: dict[str, str] = getattr(error, "complaints", {})
+    return [
+        {"path": pointer(field), "code": code, "message": message, "node": None}
+        for field, message in complaints.items()
+    ] + [
+        {"path": each.path, "code": each.code, "message": each.message, "node": getattr(each, "node", None)}
+        for each in getattr(error, "details", ())
+    ]
 
 
 def _validation_details(detail: Any, path: str) -> Iterator[dict[str, Any]]:
@@ -122,7 +144,8 @@ def _validation_details(detail: Any, path: str) -> Iterator[dict[str, Any]]:
                 step = pointer(index) if isinstance(value, dict) else ""
                 yield from _validation_details(value, path + step)
         case _:
-            yield {"path": path, "code": str(detail.code).replace("_", "-"), "message": str(detail), "node": None}
+            code = str(detail.code).replace("_", "-")
+            yield {"path": path, "code": code, "message": in_full(str(detail)), "node": None}
 
 
 # --------------------------------------------------------------------------- answers outside of API views
@@ -133,6 +156,7 @@ def is_api(request: HttpRequest) -> bool:
     return request.path.startswith(_API_PREFIXES)
 
 
+@csrf_exempt  # else a wrong path would answer a program's POST with a page about a missing token
 def api_not_found(request: HttpRequest, path: str = "") -> JsonResponse:
     """The end of the API's part of the URL map."""
     return _plain_response(404, f"There is nothing at {request.path}; /api/docs/ lists what there is.")

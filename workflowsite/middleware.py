@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 from django.conf import settings
 from django.core.exceptions import RequestDataTooBig
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 
-from workflowsite.errors import error_body
+from workflowsite.errors import error_body, not_found
 
 Next = Callable[[HttpRequest], HttpResponse]
 
@@ -51,3 +51,19 @@ def measure_chunked_bodies(get_response: Next) -> Next:
         return get_response(request)
 
     return middleware
+
+
+class NotFoundPages:
+    """Answer a view that did not find its object with our own page, also under DEBUG, where Django has one of its own.
+
+    What no view is there for stays Django's: under DEBUG it lists the addresses that there are.
+    """
+
+    def __init__(self, get_response: Next) -> None:
+        self._get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        return self._get_response(request)
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
+        return not_found(request, exception) if isinstance(exception, Http404) else None

@@ -74,6 +74,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "workflowsite.middleware.measure_chunked_bodies",
+    "workflowsite.middleware.NotFoundPages",
 ]
 
 ROOT_URLCONF = "workflowsite.urls"
@@ -111,23 +112,33 @@ if _database["ENGINE"] == "django.db.backends.sqlite3":
     }
     # A file, because drivers and consumers under test open connections of their own; one for each test process.
     _database["TEST"] = {"NAME": str(Path(tempfile.gettempdir()) / f"workflow-test-{os.getpid()}.sqlite3")}
-elif WORKFLOW.postgres_pool_size:
-    # Each request runs in a thread of its own; a pool spares it the making of a connection.
-    _database.setdefault("OPTIONS", {})["pool"] = {
-        "min_size": 1,
-        "max_size": WORKFLOW.postgres_pool_size,
-        "timeout": 10,
+else:
+    # A server that cannot be reached any more says nothing, and TCP would wait for it for a quarter of an hour: so long
+    # a driver would not notice that its lease is lost. What the URL says wins.
+    _silence_s = max(2, round(WORKFLOW.lease_s / 3))
+    _database["OPTIONS"] = {
+        "connect_timeout": _silence_s,
+        "keepalives_idle": _silence_s,
+        "keepalives_interval": 1,
+        "keepalives_count": 3,
+        "tcp_user_timeout": _silence_s * 1000,
+        **_database.get("OPTIONS", {}),
     }
+    if WORKFLOW.postgres_pool_size:
+        # Each request runs in a thread of its own; a pool spares it the making of a connection.
+        _database["OPTIONS"]["pool"] = {"min_size": 1, "max_size": WORKFLOW.postgres_pool_size, "timeout": 10}
 
+_redis_cache = {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": ENVIRONMENT.redis_url}
 CACHES = {
     "default": (
-        {
-            "BACKEND": "django.core.cache.backends.redis.RedisCache",
-            "LOCATION": ENVIRONMENT.redis_url,
-        }
+        _redis_cache if ENVIRONMENT.redis_url else {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}
+    ),
+    # What tools have computed (`runs.driver.reuse`). All processes share it, so local memory would not do.
+    "results": (
+        {**_redis_cache, "KEY_PREFIX": "results"}
         if ENVIRONMENT.redis_url
-        else {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}
-    )
+        else {"BACKEND": "runs.store.table_cache.TableCache"}
+    ),
 }
 
 # django-q2 takes "no timeout" for a mistake beside any retry, and says so at every start of every process.
@@ -149,6 +160,7 @@ Q_CLUSTER = {
     "catch_up": False,
     "scheduler": False,
     "label": "Workflow engine",
+    "broker_class": "runs.dispatch.RedisTickets" if ENVIRONMENT.redis_url else "runs.dispatch.DatabaseTickets",
     **({"redis": ENVIRONMENT.redis_url} if ENVIRONMENT.redis_url else {"orm": "default", "poll": 0.2}),
 }
 
@@ -169,6 +181,7 @@ UNFOLD = {
                         "link": reverse_lazy("admin:graphs_graphversion_changelist"),
                     },
                     {"title": "Runs", "icon": "play_circle", "link": reverse_lazy("admin:runs_run_changelist")},
+                    {"title": "Tasks", "icon": "how_to_reg", "link": reverse_lazy("admin:runs_humantask_changelist")},
                     {"title": "Tools", "icon": "build", "link": reverse_lazy("admin:tools")},
                 ],
             }

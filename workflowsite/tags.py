@@ -18,6 +18,7 @@ from django.utils.timezone import now
 from accounts.actor import Actor
 from accounts.models import Organization
 from accounts.selectors import organizations_of
+from runs.human_tasks import open_tasks_for
 from runs.models import Run
 
 register = template.Library()
@@ -32,11 +33,19 @@ def icon(name: str) -> SafeString:
 
 
 @register.simple_tag(takes_context=True)
-def nav_link(context: dict[str, Any], name: str, text: str) -> SafeString:
-    """A link to a page, marked where it or a page below it is shown."""
+def nav_link(context: dict[str, Any], name: str, text: str, count: int = 0) -> SafeString:
+    """A link to a page, marked where it or a page below it is shown; `count` is what waits there."""
     url, path = reverse(name), context["request"].path
     here = path == url or (url != "/" and path.startswith(url))
-    return format_html('<a href="{}"{}>{}</a>', url, SafeString(' aria-current="page"') if here else "", text)
+    current = SafeString(' aria-current="page"') if here else ""
+    badge = format_html(' <span class="badge">{}</span>', count) if count else ""
+    return format_html('<a href="{}"{}>{}{}</a>', url, current, text, badge)
+
+
+@register.filter
+def open_tasks(actor: Actor) -> int:
+    """How many open tasks wait for an answer of the actor."""
+    return open_tasks_for(actor).count()
 
 
 @register.simple_tag

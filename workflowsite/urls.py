@@ -24,6 +24,7 @@ urlpatterns = [
     path("", include("accounts.urls")),
     path("", include("graphs.urls")),
     path("", include("runs.urls")),
+    path("", include("runs.task_urls")),
     path("graph/", include(first_release)),
     path("api/v1/", include(router.urls)),
     path("api/schema/", docs.SchemaView.as_view(), name="schema"),

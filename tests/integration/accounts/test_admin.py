@@ -19,12 +19,14 @@ def superuser(client: Client, db: None) -> Client:
     return client
 
 
-@pytest.mark.parametrize("model", ["auth/user", "accounts/organization", "accounts/apikey", "accounts/auditentry"])
+@pytest.mark.parametrize(
+    "model", ["auth/user", "auth/group", "accounts/organization", "accounts/apikey", "accounts/auditentry"]
+)
 def test_every_list_opens(superuser: Client, organization: Organization, model: str) -> None:
     assert superuser.get(f"/admin/{model}/").status_code == 200
 
 
-@pytest.mark.parametrize("model", ["auth/user", "accounts/organization", "accounts/apikey"])
+@pytest.mark.parametrize("model", ["auth/user", "auth/group", "accounts/organization", "accounts/apikey"])
 def test_every_form_opens(superuser: Client, organization: Organization, model: str) -> None:
     assert superuser.get(f"/admin/{model}/add/").status_code == 200
 

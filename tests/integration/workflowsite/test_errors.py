@@ -22,6 +22,13 @@ def test_what_is_not_there_is_json_in_the_api(client: Client, path: str) -> None
     assert code_of(answer) == "not-found"
 
 
+@pytest.mark.parametrize("path", ["/api/v1/nothing/", "/graph/create/"])
+def test_what_is_not_there_is_not_there_for_a_post_without_a_token_either(path: str) -> None:
+    answer = Client(enforce_csrf_checks=True).post(path, {}, content_type="application/json")
+    assert answer.status_code == 404
+    assert code_of(answer) == "not-found"
+
+
 def test_what_is_not_there_is_a_page_elsewhere(client: Client) -> None:
     answer = client.get("/nothing/")
     assert answer.status_code == 404

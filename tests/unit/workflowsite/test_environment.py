@@ -64,6 +64,11 @@ def test_an_empty_variable_counts_as_not_set(monkeypatch: pytest.MonkeyPatch) ->
         ("WORKFLOW_LEASE_S", "nan", "finite number"),
         ("WORKFLOW_POLL_INTERVAL_S", "-1", "greater than 0"),
         ("WORKFLOW_SQLITE_SYNCHRONOUS", "OFF", "'NORMAL' or 'FULL'"),
+        ("WORKFLOW_PROCESS_MEMORY_BYTES", str(256 * 1024 * 1024 - 1), "greater than or equal to 268435456"),
+        ("WORKFLOW_PROCESS_CPU_S", "-1", "greater than or equal to 0"),
+        ("WORKFLOW_MAX_HEARTBEAT_BYTES", "0", "greater than or equal to 1"),
+        ("WORKFLOW_ATOMIC_LOCK_S", "10.1", "less than or equal to 10"),
+        ("WORKFLOW_MAX_STEP_PARTS", "0", "greater than or equal to 1"),
     ],
 )
 def test_nonsense_is_refused_with_the_variable_and_what_to_give(
@@ -117,3 +122,25 @@ def test_outside_development_mode_a_secret_key_is_demanded() -> None:
     )
     assert start.returncode == 1
     assert start.stderr == "Set SECRET_KEY to at least 32 random characters, or DEBUG=1 for development.\n"
+
+
+@pytest.mark.parametrize(
+    ("variable", "accepted", "refused"),
+    [
+        ("WORKFLOW_RETENTION_DAYS", ["0", "36500"], ["-1", "36501", "a month"]),
+        ("WORKFLOW_WEBHOOK_TIMEOUT_S", ["0.1", "30"], ["0", "30.1"]),
+        ("WORKFLOW_WEBHOOK_TRIES", ["1", "50"], ["0", "51"]),
+        ("WORKFLOW_WEBHOOK_FIRST_RETRY_S", ["0.1"], ["0"]),
+        ("WORKFLOW_WEBHOOK_LONGEST_RETRY_S", ["1"], ["0.9"]),
+    ],
+)
+def test_what_becomes_of_runs_that_are_over_has_bounds(
+    variable: str, accepted: list[str], refused: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for value in accepted:
+        monkeypatch.setenv(variable, value)
+        read_environment()
+    for value in refused:
+        monkeypatch.setenv(variable, value)
+        with pytest.raises(SystemExit, match=variable):
+            read_environment()

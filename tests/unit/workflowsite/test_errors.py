@@ -85,3 +85,5 @@ def test_the_input_of_a_nested_field_is_named_by_its_json_pointer() -> None:
         ("/items/1/size", "invalid"),
         ("/name", "required"),
     ]
+    message = "The input is not valid: Write a whole number here. (at /items/1/size)"
+    assert answer.data["error"]["message"] == message
