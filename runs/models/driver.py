@@ -24,6 +24,11 @@ class Driver(models.Model):
     started_at = models.DateTimeField()
     beat_at = models.DateTimeField(db_index=True)
     draining = models.BooleanField(default=False)
+    not_called = models.JSONField(
+        default=dict,
+        editable=False,
+        help_text="As of its last beat, by the id of a run: the steps that wait for a place, or for their executor.",
+    )
 
     def __str__(self) -> str:
         return f"driver {self.pid} on {self.host}"

@@ -30,17 +30,21 @@ class Snapshot(models.Model):
     seq = models.BigIntegerField()
     semantics_version = models.SmallIntegerField(default=1)
     state = models.TextField(help_text="Canonical JSON.")
+    state_size = models.BigIntegerField(null=True, help_text="Characters of the state.")
+    journal_size = models.BigIntegerField(null=True, help_text="Characters of the journal up to here.")
 
     class Meta:
         ordering = ["run", "seq"]
         constraints = [models.UniqueConstraint(fields=["run", "seq"], name="snapshot_seq_per_run")]
+        # SQLite would come to the sizes in the row through all pages of the state.
+        indexes = [models.Index(fields=["run", "seq", "state_size", "journal_size"], name="snapshot_sizes")]
 
     def __str__(self) -> str:
         return f"snapshot at {self.seq}"
 
 
 class StreamChunk(models.Model):
-    """What a tool streams while it runs. A step's chunks are deleted when it completes."""
+    """What a tool streams while it runs, numbered over all attempts of its step. Deleted when the step is over."""
 
     run = models.ForeignKey("runs.Run", models.CASCADE, related_name="chunks", db_index=False)
     step = models.BinaryField(max_length=10)

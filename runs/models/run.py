@@ -14,7 +14,7 @@ class Run(models.Model):
     """One execution of one version.
 
     The journal (`Event`) is the truth; this row is its head. After creation only `runs.store` writes it. A run is
-    due when no driver holds it and `wake_at` has come; a terminal run has no `wake_at`.
+    due when no driver holds it and `wake_at` has come; a terminal run has no `wake_at`, but for mail to a failed one.
     """
 
     class Status(models.TextChoices):
@@ -28,6 +28,9 @@ class Run(models.Model):
 
     TERMINAL = frozenset({Status.COMPLETED, Status.FAILED, Status.CANCELLED})
 
+    FINAL = frozenset({Status.COMPLETED, Status.CANCELLED})
+    """What nothing can change any more; a failed run can be opened again."""
+
     class Durability(models.TextChoices):
         SYNC = "sync", "Every step, before the next starts"
         ASYNC = "async", "Every step, while the next runs"
@@ -36,12 +39,29 @@ class Run(models.Model):
     uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     organization = models.ForeignKey("accounts.Organization", models.CASCADE, related_name="runs")
     version = models.ForeignKey("graphs.GraphVersion", models.PROTECT, related_name="runs")
+    begun_with = models.ForeignKey(
+        "graphs.GraphVersion",
+        models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="+",
+        help_text="The version that the journal begins with, if the run was migrated since.",
+    )
+    former_versions = models.TextField(
+        default="",
+        editable=False,
+        help_text="The ids of the versions that it was migrated away from, or that the run had which it is a fork of: "
+        "what one of them marked secret stays so.",
+    )
     status = models.CharField(max_length=16, choices=Status, default=Status.PENDING)
     input = models.TextField(help_text="Canonical JSON of the initial state as it was given.")
     error = models.TextField(blank=True, default="", help_text="Why the run failed, in a sentence.")
 
     business_key = models.CharField(max_length=200, blank=True, default="")
     idempotency_key = models.CharField(max_length=200, null=True, blank=True)  # noqa: DJ001 - NULLs are not unique
+    request_digest = models.CharField(
+        max_length=64, blank=True, default="", editable=False, help_text="Of the request that came with the key."
+    )
     priority = models.SmallIntegerField(default=0)
     labels = models.JSONField(default=dict)
     trigger = models.CharField(max_length=32, default="api", help_text="api, admin, page, schedule…")
@@ -55,24 +75,33 @@ class Run(models.Model):
 
     seq = models.BigIntegerField(default=0, help_text="The number of the newest event.")
     epoch = models.BigIntegerField(default=0, help_text="The fencing number; each claim raises it.")
-    driver = models.ForeignKey("runs.Driver", models.SET_NULL, null=True, blank=True, related_name="runs")
+    # Not SET_NULL: a run without a driver and without a time to wake is nobody's for ever.
+    driver = models.ForeignKey("runs.Driver", models.PROTECT, null=True, blank=True, related_name="runs")
     quarantined = models.BooleanField(default=False, help_text="Its worker died; it goes on alone.")
     wake_at = models.DateTimeField(null=True, blank=True)
+    queued = models.BooleanField(default=False, help_text="Waits until others are over before it may start.")
+    exclusive = models.BooleanField(
+        default=False, help_text="Starts when no other run of its graph with its business key is under way."
+    )
     deadline_at = models.DateTimeField(null=True, blank=True)
 
     created_at = models.DateTimeField(default=timezone.now)
     started_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
+    deleted_at = models.DateTimeField(
+        null=True, blank=True, editable=False, help_text="Nobody sees it any more; its rows are on their way out."
+    )
 
     class Meta:
         ordering = ["-id"]
         constraints = [models.UniqueConstraint(fields=["organization", "idempotency_key"], name="run_idempotency_key")]
         indexes = [
             models.Index(
-                fields=["quarantined", "-priority", "wake_at"],
+                fields=["quarantined", "organization", "-priority", "wake_at"],
                 name="run_due",
                 condition=Q(driver__isnull=True, wake_at__isnull=False),
             ),
+            models.Index(fields=["organization", "-priority", "id"], name="run_queued", condition=Q(queued=True)),
             models.Index(fields=["organization", "-id"], name="run_by_organization"),
             models.Index(fields=["organization", "status", "-id"], name="run_by_status"),
             models.Index(
@@ -80,6 +109,7 @@ class Run(models.Model):
                 name="run_by_business_key",
                 condition=~Q(business_key=""),
             ),
+            models.Index(fields=["deleted_at"], name="run_deleted", condition=Q(deleted_at__isnull=False)),
         ]
 
     def __str__(self) -> str:

@@ -22,6 +22,15 @@ class Step(models.Model):
     status = models.CharField(max_length=16, choices=Status, default=Status.RUNNING)
     attempt = models.PositiveIntegerField(default=1)
     crashes = models.PositiveSmallIntegerField(default=0, help_text="Workers that died in it.")
+    doubts = models.PositiveSmallIntegerField(
+        db_default=0, editable=False, help_text="Workers that died in quarantine while it was not alone there."
+    )
+    heartbeat = models.TextField(
+        db_default="", editable=False, help_text="JSON of what its tool has reported lately, should the worker die."
+    )
+    tried_at = models.DateTimeField(
+        null=True, blank=True, editable=False, help_text="Since when its tool is under way in quarantine."
+    )
     scheduled_seq = models.BigIntegerField()
     finished_seq = models.BigIntegerField(null=True, blank=True)
     scheduled_at = models.DateTimeField()

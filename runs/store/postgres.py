@@ -1,11 +1,12 @@
-"""The store on PostgreSQL: a group of steps is one statement, one round trip.
+"""The store on PostgreSQL: a step or a group of steps is one statement, one round trip.
 
 The watchers' bell is rung after it and not in it: docs/adr/0004-notify-outside-the-steps-transaction.md.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import uuid
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from datetime import datetime
 from typing import Any
@@ -13,69 +14,64 @@ from typing import Any
 import psycopg
 
 from runs import bell
-from runs.errors import StoreError
-from runs.store.base import OPEN_STEPS, ClaimedRun, Mail
-from runs.store.writes import EventRow, RunWrite, StepRow
+from runs.errors import DriverGone, StoreError, StoreLocked
+from runs.store import signals
+from runs.store.base import (
+    CLAIMED,
+    CLAIMED_FIELDS,
+    DOUBTS,
+    EXPIRE_TASK,
+    HEARTBEATS,
+    INVITED,
+    OPEN_STEPS,
+    STREAMED,
+    ClaimedRun,
+    Mail,
+    next_turn,
+)
+from runs.store.locks import LOCKED, release_locks
+from runs.store.postgres_commit import commit_statement
+from runs.store.writes import EventRow, RunWrite, SnapshotRow, StepRow
 
-CLAIM = """
+REACH = 4
+"""So many times more runs are looked at than wanted, because other drivers may be about to take the first ones."""
+IS_DUE = """
+r.driver_id IS NULL AND r.wake_at IS NOT NULL AND r.wake_at <= %(now)s AND r.quarantined = %(quarantined)s
+"""
+CLAIM = (
+    INVITED.format(runs="runs_run AS r", due=IS_DUE, last="%(last)s", limit="%(limit)s")
+    + f""", turns AS (
+    SELECT c.id, c.organization_id,
+           ROW_NUMBER() OVER (PARTITION BY c.organization_id ORDER BY c.priority DESC, c.wake_at) AS turn
+    FROM invited CROSS JOIN LATERAL (
+        SELECT r.id, r.organization_id, r.priority, r.wake_at FROM runs_run AS r
+        WHERE r.organization_id = invited.id AND {IS_DUE}
+        ORDER BY r.priority DESC, r.wake_at LIMIT {REACH} * %(limit)s
+    ) AS c
+)
 UPDATE runs_run
-SET driver_id = %s, epoch = epoch + 1, wake_at = NULL, started_at = COALESCE(started_at, %s),
-    status = CASE status WHEN 'pending' THEN 'running' ELSE status END
+SET driver_id = %(driver)s, epoch = epoch + 1, wake_at = NULL, started_at = COALESCE(started_at, %(now)s),
+    status = CASE WHEN status IN ('pending', 'waiting') THEN 'running' ELSE status END
 WHERE id IN (
-    SELECT id FROM runs_run
-    WHERE driver_id IS NULL AND wake_at IS NOT NULL AND wake_at <= %s AND quarantined = %s
-    ORDER BY priority DESC, wake_at LIMIT %s
-    FOR UPDATE SKIP LOCKED
+    SELECT r.id FROM turns JOIN runs_run AS r ON r.id = turns.id
+    WHERE {IS_DUE}
+    ORDER BY turns.turn, turns.organization_id <= %(last)s, turns.organization_id LIMIT %(limit)s
+    FOR UPDATE OF r SKIP LOCKED
 )
-RETURNING id, uuid, version_id, status, epoch, seq, durability, quarantined, started_at
+RETURNING {CLAIMED}
 """
-COMMIT = """
-WITH written AS (
-    UPDATE runs_run AS r
-    SET seq = w.seq,
-        status = COALESCE(w.status, r.status),
-        error = COALESCE(w.error, r.error),
-        finished_at = COALESCE(w.finished_at, r.finished_at),
-        quarantined = CASE WHEN w.status IS NULL THEN r.quarantined ELSE w.quarantined END,
-        driver_id = CASE WHEN w.status IS NULL THEN r.driver_id END,
-        wake_at = CASE
-            WHEN w.status IS NULL THEN r.wake_at
-            WHEN w.finished_at IS NULL AND EXISTS (
-                SELECT 1 FROM runs_mailbox AS m
-                WHERE m.run_id = r.id AND m.consumed_at IS NULL AND m.id <> ALL (%(mail_ids)s::bigint[])
-            ) THEN w.at
-            ELSE w.wake_at
-        END
-    FROM unnest(%(runs)s::bigint[], %(epochs)s::bigint[], %(expected)s::bigint[], %(seqs)s::bigint[],
-                %(ats)s::timestamptz[], %(statuses)s::text[], %(errors)s::text[],
-                %(finished)s::timestamptz[], %(quarantined)s::bool[], %(wakes)s::timestamptz[])
-        AS w (id, epoch, expected, seq, at, status, error, finished_at, quarantined, wake_at)
-    WHERE r.id = w.id AND r.epoch = w.epoch AND r.seq = w.expected
-    RETURNING r.id, r.seq
-), events AS (
-    INSERT INTO runs_event (run_id, seq, type, v, at, data)
-    SELECT e.* FROM unnest(%(e_run)s::bigint[], %(e_seq)s::bigint[], %(e_type)s::text[], %(e_v)s::smallint[],
-                           %(e_at)s::timestamptz[], %(e_data)s::text[])
-        AS e (run_id, seq, type, v, at, data)
-    JOIN written ON written.id = e.run_id
-), steps AS (
-    INSERT INTO runs_step (run_id, step, node, path, status, attempt, crashes, scheduled_seq, finished_seq,
-                           scheduled_at, started_at, finished_at, error)
-    SELECT s.run_id, s.step, s.node, s.path, s.status, s.attempt, 0, s.scheduled_seq, s.finished_seq,
-           s.scheduled_at, s.started_at, s.finished_at, s.error
-    FROM unnest(%(s_run)s::bigint[], %(s_step)s::bytea[], %(s_node)s::text[], %(s_path)s::text[],
-                %(s_status)s::text[], %(s_attempt)s::int[], %(s_scheduled_seq)s::bigint[],
-                %(s_finished_seq)s::bigint[], %(s_scheduled_at)s::timestamptz[],
-                %(s_started_at)s::timestamptz[], %(s_finished_at)s::timestamptz[], %(s_error)s::text[])
-        AS s (run_id, step, node, path, status, attempt, scheduled_seq, finished_seq, scheduled_at, started_at,
-              finished_at, error)
-    JOIN written ON written.id = s.run_id
-    ON CONFLICT (run_id, step) DO UPDATE SET
-        status = excluded.status, attempt = excluded.attempt, finished_seq = excluded.finished_seq,
-        started_at = excluded.started_at, finished_at = excluded.finished_at, error = excluded.error
 )
-SELECT id FROM written
+RELEASE = """
+UPDATE runs_run SET driver_id = NULL, wake_at = %s WHERE driver_id = %s AND id <> ALL (%s::bigint[])
 """
+DUE_BY_MAIL = """
+UPDATE runs_run SET wake_at = %s WHERE id = %s AND status NOT IN ('completed', 'cancelled') AND EXISTS (
+    SELECT 1 FROM runs_mailbox AS m WHERE m.run_id = runs_run.id AND m.consumed_at IS NULL
+)
+"""
+"""A statement of its own, after the row was locked: one that had to wait for a sender's lock does not see the mail."""
+TRY_OUT = "UPDATE runs_step SET tried_at = %s WHERE run_id = %s AND step = %s"
+BEAT = "UPDATE runs_step SET heartbeat = %s WHERE run_id = %s AND step = %s"
 INSERT_ERROR = """
 INSERT INTO runs_steperror (run_id, step, attempt, at, type, message, traceback)
 VALUES (%s, %s, %s, %s, %s, %s, %s)
@@ -85,11 +81,43 @@ ON CONFLICT (run_id, step, attempt) DO UPDATE SET
 CONSUME = "UPDATE runs_mailbox SET consumed_at = %s, consumed_seq = %s WHERE id = %s"
 INSERT_CHUNK = """
 INSERT INTO runs_streamchunk (run_id, step, number, text) VALUES (%s, %s, %s, %s)
-ON CONFLICT (run_id, step, number) DO UPDATE SET text = excluded.text
+ON CONFLICT (run_id, step, number) DO NOTHING
+"""
+SET_STATUS = """
+UPDATE runs_run SET status = %s, error = '', finished_at = NULL, deadline_at = COALESCE(%s, deadline_at) WHERE id = %s
+"""
+RENEW_WEBHOOK = """
+UPDATE runs_webhook SET uuid = %s, status = 'pending', attempts = 0, next_at = %s, last_error = ''
+WHERE run_id = %s AND (status <> 'pending' OR attempts > 0)
+"""
+"""Of a run that was over and goes on: it was told of another end, or somebody is about to be."""
+SET_VERSION = """
+UPDATE runs_run
+SET begun_with_id = COALESCE(begun_with_id, version_id), former_versions = former_versions || version_id || ' ',
+    version_id = %s
+WHERE id = %s
 """
 END_STREAM = "DELETE FROM runs_streamchunk WHERE run_id = %s AND step = %s"
+END_WAIT = """
+UPDATE runs_humantask SET status = 'cancelled', closed_at = %s WHERE run_id = %s AND step = %s AND status = 'open'
+"""
+INSERT_TASK = """
+WITH task AS (
+    INSERT INTO runs_humantask (uuid, organization_id, run_id, step, node, status, title, instructions, form, quorum,
+                                answers, due_at, created_at)
+    SELECT %s, organization_id, id, %s, %s, 'open', %s, %s, %s, %s, '[]', %s, %s FROM runs_run WHERE id = %s
+    RETURNING id
+)
+INSERT INTO runs_taskassignee (task_id, kind, name)
+SELECT task.id, a.kind, a.name FROM task, unnest(%s::text[], %s::text[]) WITH ORDINALITY AS a (kind, name, place)
+ORDER BY a.place
+"""
 DROP_SNAPSHOTS = "DELETE FROM runs_snapshot WHERE run_id = %s AND seq <> ALL (%s::bigint[])"
-INSERT_SNAPSHOT = "INSERT INTO runs_snapshot (run_id, seq, semantics_version, state) VALUES (%s, %s, 1, %s)"
+SNAPSHOTS = "SELECT seq, state_size, journal_size FROM runs_snapshot WHERE run_id = %s ORDER BY seq"
+INSERT_SNAPSHOT = """
+INSERT INTO runs_snapshot (run_id, seq, semantics_version, state, state_size, journal_size)
+VALUES (%s, %s, 1, %s, %s, %s)
+"""
 
 
 class PostgresStore:
@@ -98,14 +126,24 @@ class PostgresStore:
     A connection that broke (the server was restarted) is replaced at the next call.
     """
 
-    def __init__(self, connect: Callable[[], psycopg.Connection[Any]]) -> None:
+    def __init__(self, connect: Callable[[], psycopg.Connection[Any]], *, lock_timeout_s: float | None = None) -> None:
+        """`lock_timeout_s` is how long a statement waits for a row before it raises `StoreLocked`."""
         self._connect = connect
-        self._opened = connect()
+        self._lock_timeout_s = lock_timeout_s
+        self._last_organization = 0
+        self._opened = self._open()
+
+    def _open(self) -> psycopg.Connection[Any]:
+        connection = self._connect()
+        if self._lock_timeout_s is not None:
+            timeout_ms = max(1, round(self._lock_timeout_s * 1000))  # 0 would wait for ever
+            connection.execute("SELECT set_config('lock_timeout', %s, false)", (f"{timeout_ms}ms",))
+        return connection
 
     @property
     def _connection(self) -> psycopg.Connection[Any]:
         if self._opened.closed:
-            self._opened = self._connect()
+            self._opened = self._open()
         return self._opened
 
     def close(self) -> None:
@@ -113,49 +151,88 @@ class PostgresStore:
 
     def claim(self, *, driver_id: int, limit: int, now: datetime, quarantine: bool) -> list[ClaimedRun]:
         with _translated():
-            rows = self._connection.execute(CLAIM, (driver_id, now, now, quarantine, limit)).fetchall()
-        return [
-            ClaimedRun(
-                id=id_,
-                uuid=uuid,
-                version_id=version_id,
-                status=status,
-                epoch=epoch,
-                seq=seq,
-                durability=durability,
-                quarantined=quarantined,
-                started_at=started_at,
-            )
-            for id_, uuid, version_id, status, epoch, seq, durability, quarantined, started_at in rows
-        ]
+            parameters = {"driver": driver_id, "now": now, "quarantined": quarantine, "last": self._last_organization}
+            try:
+                rows = self._connection.execute(CLAIM, {**parameters, "limit": limit}).fetchall()
+            except psycopg.errors.ForeignKeyViolation as error:
+                raise DriverGone(driver_id) from error
+        claimed = [ClaimedRun(**dict(zip(CLAIMED_FIELDS, row, strict=True))) for row in rows]
+        self._last_organization = next_turn(self._last_organization, (run.organization_id for run in claimed))
+        return claimed
+
+    def release(self, *, driver_id: int, but: Collection[int], now: datetime) -> int:
+        with _translated():
+            return self._connection.execute(RELEASE, (now, driver_id, list(but))).rowcount
 
     def commit(self, writes: Sequence[RunWrite]) -> set[int]:
-        extras = any(write.has_extras for write in writes)
+        extras = any(write.has_extras or write.rests for write in writes)
         with _translated(), self._connection.transaction() if extras else nullcontext():
-            rows = self._connection.execute(COMMIT, _parameters(writes), prepare=True).fetchall()
-            written = {row[0] for row in rows}
-            for write in writes:
-                if write.has_extras and write.run_id in written:
-                    self._write_extras(write)
+            written, granted = self._write(writes)
+        if granted:
+            bell.ring_drivers()
         for write in writes:
             if write.run_id in written:
                 bell.ring_watchers(write.run_id, write.seq)
         return {write.run_id for write in writes} - written
+
+    def join(self, write: RunWrite) -> bool:
+        with _translated():
+            return bool(self._write([write])[0])
+
+    def _write(self, writes: Sequence[RunWrite]) -> tuple[set[int], bool]:
+        """Return the ids of the runs that this driver still owns, and whether somebody got a lock."""
+        rows = self._connection.execute(*commit_statement(writes), prepare=True).fetchall()
+        written = {row[0] for row in rows}
+        for write in writes:
+            if write.has_extras and write.run_id in written:
+                self._write_extras(write)
+        # After all heads: a run that lets go in the same transaction may be the one that gets a lock.
+        granted = [self._release_locks(w) for w in writes if w.released_locks and w.run_id in written]
+        for write in writes:
+            if write.rests and write.run_id in written:
+                self._connection.execute(DUE_BY_MAIL, (write.at, write.run_id))
+        return written, any(granted)
 
     def _write_extras(self, write: RunWrite) -> None:
         run = write.run_id
         many = self._connection.cursor().executemany
         if write.errors:
             many(INSERT_ERROR, [(run, *error) for error in write.errors])
+        if write.status is not None:
+            self._connection.execute(SET_STATUS, (write.status, write.deadline_at, run))
+            self._connection.execute(RENEW_WEBHOOK, (uuid.uuid4(), write.at, run))
+        if write.version_id is not None:
+            self._connection.execute(SET_VERSION, (write.version_id, run))
         if write.consumed:
             many(CONSUME, [(write.at, seq, mail) for mail, seq in write.consumed])
         if write.chunks:
             many(INSERT_CHUNK, [(run, *chunk) for chunk in write.chunks])
+        if write.heartbeats:
+            many(BEAT, [(details, run, step) for step, details in write.heartbeats.items()])
         if write.ended_streams:
             many(END_STREAM, [(run, step) for step in write.ended_streams])
+        if write.ended_waits:
+            many(END_WAIT, [(write.at, run, step) for step in write.ended_waits])
+        if write.freed_signals:
+            many(signals.FREE, [(run, step) for step in write.freed_signals])
+        if write.tried:
+            many(TRY_OUT, [(write.at, run, step) for step in write.tried])
+        for t in write.tasks:
+            row = (t.uuid, t.step, t.node, t.title, t.instructions, t.form, t.quorum, t.due_at, write.at, run)
+            assignees = ([kind for kind, _ in t.assignees], [name for _, name in t.assignees])
+            self._connection.execute(INSERT_TASK, (*row, *assignees))
         if write.snapshot is not None:
             self._connection.execute(DROP_SNAPSHOTS, (run, write.kept_snapshots or []))
-            self._connection.execute(INSERT_SNAPSHOT, (run, write.seq, write.snapshot))
+            self._connection.execute(
+                INSERT_SNAPSHOT, (run, write.seq, write.snapshot, len(write.snapshot), write.journal_size)
+            )
+
+    def _release_locks(self, write: RunWrite) -> bool:
+        def execute(sql: str, parameters: Sequence[Any]) -> list[Any]:
+            cursor = self._connection.execute(sql, parameters)
+            return cursor.fetchall() if cursor.description else []
+
+        return release_locks(execute, run_id=write.run_id, steps=write.released_locks, at=write.at)
 
     def events(self, run_id: int, *, after: int = 0) -> list[EventRow]:
         with _translated():
@@ -165,11 +242,9 @@ class PostgresStore:
             ).fetchall()
         return [EventRow(*row) for row in rows]
 
-    def snapshots(self, run_id: int) -> list[tuple[int, int]]:
+    def snapshots(self, run_id: int) -> list[SnapshotRow]:
         with _translated():
-            return self._connection.execute(
-                "SELECT seq, length(state) FROM runs_snapshot WHERE run_id = %s ORDER BY seq", (run_id,)
-            ).fetchall()
+            return [SnapshotRow(*row) for row in self._connection.execute(SNAPSHOTS, (run_id,)).fetchall()]
 
     def snapshot(self, run_id: int, seq: int) -> str:
         with _translated():
@@ -178,10 +253,10 @@ class PostgresStore:
             ).fetchone()
         return str(row[0])
 
-    def journal_size(self, run_id: int) -> int:
+    def journal_size(self, run_id: int, *, until: int) -> int:
         with _translated():
             row: Any = self._connection.execute(
-                "SELECT COALESCE(SUM(length(data)), 0) FROM runs_event WHERE run_id = %s", (run_id,)
+                "SELECT COALESCE(SUM(length(data)), 0) FROM runs_event WHERE run_id = %s AND seq <= %s", (run_id, until)
             ).fetchone()
         return int(row[0])
 
@@ -195,6 +270,22 @@ class PostgresStore:
             names = [column.name for column in cursor.description or ()]
             return [StepRow(**dict(zip(names, row, strict=True))) for row in cursor.fetchall()]
 
+    def streamed(self, run_id: int) -> dict[bytes, int]:
+        with _translated():
+            return dict(self._connection.execute(STREAMED, (run_id,)).fetchall())
+
+    def locked_steps(self, run_id: int) -> list[bytes]:
+        with _translated():
+            return [step for (step,) in self._connection.execute(LOCKED, (run_id, run_id)).fetchall()]
+
+    def doubts(self, run_id: int) -> dict[bytes, int]:
+        with _translated():
+            return dict(self._connection.execute(DOUBTS, (run_id,)).fetchall())
+
+    def heartbeats(self, run_id: int) -> dict[bytes, str]:
+        with _translated():
+            return dict(self._connection.execute(HEARTBEATS, (run_id,)).fetchall())
+
     def unread_mail(self, run_ids: Iterable[int]) -> list[Mail]:
         with _translated():
             rows = self._connection.execute(
@@ -207,48 +298,32 @@ class PostgresStore:
             for id_, run_id, kind, payload, actor in rows
         ]
 
+    def reserved_signals(self, run_id: int, steps: Iterable[bytes]) -> list[signals.TakenSignal]:
+        with _translated():
+            return signals.reserved(self._rows, run_id, steps)
 
-def _parameters(writes: Sequence[RunWrite]) -> dict[str, list[Any]]:
-    heads = [write.head for write in writes]
-    events = [(write.run_id, *event) for write in writes for event in write.events]
-    steps = [(write.run_id, step) for write in writes for step in write.steps.values()]
-    e_run, e_seq, e_type, e_v, e_at, e_data = map(list, zip(*events, strict=True)) if events else ([],) * 6
-    return {
-        "runs": [write.run_id for write in writes],
-        "epochs": [write.epoch for write in writes],
-        "expected": [write.expected_seq for write in writes],
-        "seqs": [write.seq for write in writes],
-        "ats": [write.at for write in writes],
-        "statuses": [head and head.status for head in heads],
-        "errors": [head and head.error for head in heads],
-        "finished": [head and head.finished_at for head in heads],
-        "quarantined": [head and head.quarantined for head in heads],
-        "wakes": [head and head.wake_at for head in heads],
-        "mail_ids": [mail for write in writes for mail, _ in write.consumed],
-        "e_run": e_run,
-        "e_seq": e_seq,
-        "e_type": e_type,
-        "e_v": e_v,
-        "e_at": e_at,
-        "e_data": e_data,
-        "s_run": [run for run, _ in steps],
-        "s_step": [s.step for _, s in steps],
-        "s_node": [s.node for _, s in steps],
-        "s_path": [s.path for _, s in steps],
-        "s_status": [s.status for _, s in steps],
-        "s_attempt": [s.attempt for _, s in steps],
-        "s_scheduled_seq": [s.scheduled_seq for _, s in steps],
-        "s_finished_seq": [s.finished_seq for _, s in steps],
-        "s_scheduled_at": [s.scheduled_at for _, s in steps],
-        "s_started_at": [s.started_at for _, s in steps],
-        "s_finished_at": [s.finished_at for _, s in steps],
-        "s_error": [s.error for _, s in steps],
-    }
+    def kept_signals(self, run_id: int, epoch: int, names: Iterable[str], *, limit: int) -> list[signals.KeptSignal]:
+        with _translated():
+            return signals.kept(self._rows, run_id, epoch, names, limit)
+
+    def take_signal(self, run_id: int, epoch: int, signal_id: int, step: bytes, *, now: datetime) -> str | None:
+        with _translated():
+            return signals.take(self._rows, run_id, epoch, signal_id, step, now)
+
+    def expire_task(self, run_id: int, step: bytes, task: uuid.UUID, *, now: datetime) -> str | None:
+        with _translated():
+            rows = self._rows(EXPIRE_TASK, (now, run_id, step, task))
+        return rows[0][0] if rows else None
+
+    def _rows(self, sql: str, parameters: Sequence[Any]) -> list[Any]:
+        return self._connection.execute(sql, parameters).fetchall()
 
 
 @contextmanager
 def _translated() -> Iterator[None]:
     try:
         yield
+    except psycopg.errors.LockNotAvailable as error:
+        raise StoreLocked("Another transaction holds a row that is to be written.") from error
     except psycopg.OperationalError as error:
         raise StoreError(f"The database did not take the write: {error}.") from error

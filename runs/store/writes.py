@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
@@ -17,8 +18,7 @@ class EventRow(NamedTuple):
     data: str
 
 
-@dataclass(slots=True, kw_only=True)
-class StepRow:
+class StepRow(NamedTuple):
     """The projection of one step, written as a whole."""
 
     step: bytes
@@ -53,14 +53,38 @@ class ChunkRow(NamedTuple):
     text: str
 
 
+class TaskRow(NamedTuple):
+    """A question to people. `form` is canonical JSON, `assignees` are kinds and names."""
+
+    uuid: uuid.UUID
+    step: bytes
+    node: str
+    title: str
+    instructions: str
+    form: str
+    quorum: int
+    due_at: datetime | None
+    assignees: tuple[tuple[str, str], ...]
+
+
+class SnapshotRow(NamedTuple):
+    """A snapshot without its state; `journal_size` is that of the entries up to it. Earlier releases kept none."""
+
+    seq: int
+    size: int | None
+    journal_size: int | None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Head:
-    """How a driver lets go of a run: it is over (`wake_at` None, `finished_at` set), or somebody goes on later.
+    """How a driver lets go of a run: it is over (`finished_at` set), or somebody goes on at `wake_at`, or after mail.
 
-    Mail that came in the meantime wins over `wake_at`: the run is due at once.
+    Mail that came in the meantime wins over `wake_at`: the run is due at once. So does a failed one, which mail can
+    open again.
     """
 
-    status: str
+    status: str | None
+    """None: what stands there (status, error, end) stays, since the run was over before."""
     error: str = ""
     finished_at: datetime | None = None
     wake_at: datetime | None = None
@@ -82,17 +106,55 @@ class RunWrite:
     consumed: list[tuple[int, int]] = field(default_factory=list)
     """(mail id, seq at which it was taken in)."""
     chunks: list[ChunkRow] = field(default_factory=list)
+    heartbeats: dict[bytes, str] = field(default_factory=dict)
+    """By step whose tool is under way: JSON of what it has reported last."""
     ended_streams: list[bytes] = field(default_factory=list)
     """Steps whose chunks are no longer needed."""
+    released_locks: list[bytes] = field(default_factory=list)
+    """Steps that hold and wait for no lock any more."""
+    tasks: list[TaskRow] = field(default_factory=list)
+    ended_waits: list[bytes] = field(default_factory=list)
+    """Steps that wait no more: their tasks are closed, if they are still open."""
+    freed_signals: list[bytes] = field(default_factory=list)
+    """Steps that were cancelled while they waited: a signal that was taken for one is kept for others."""
+    tried: list[bytes] = field(default_factory=list)
+    """Steps that are called next, in quarantine."""
     snapshot: str | None = None
+    journal_size: int = 0
+    """How much the entries up to here hold together, when `snapshot` is set."""
     kept_snapshots: list[int] | None = None
     """Seqs of the older snapshots worth keeping, when `snapshot` is set."""
+    status: str | None = None
+    """Another status of a run that goes on; it is not over, then, if it was before."""
+    deadline_at: datetime | None = None
+    """When the time of such a run is over; None leaves it as it is."""
+    version_id: int | None = None
+    """The version that the run was migrated to."""
     head: Head | None = None
 
     @property
     def has_extras(self) -> bool:
         """Whether it needs more than the three statements of a step."""
-        return bool(self.errors or self.consumed or self.chunks or self.ended_streams or self.snapshot is not None)
+        return bool(
+            self.errors
+            or self.consumed
+            or self.chunks
+            or self.heartbeats
+            or self.ended_streams
+            or self.released_locks
+            or self.tasks
+            or self.ended_waits
+            or self.freed_signals
+            or self.tried
+            or self.snapshot is not None
+            or self.status is not None
+            or self.version_id is not None
+        )
+
+    @property
+    def rests(self) -> bool:
+        """Whether the driver lets go of a run that mail can still move: it is not over, or has failed."""
+        return self.head is not None and (self.head.finished_at is None or self.head.status == "failed")
 
     @property
     def size_bytes(self) -> int:
