@@ -26,12 +26,15 @@ from django.db import connections
 from runs import dispatch
 from runs.driver import registration
 from runs.driver.deathwatch import DeathWatch
-from runs.driver.pool import make_pool
+from runs.driver.identity import is_child
+from runs.driver.pool import Pool, make_pool
+from runs.errands import Errands
 from runs.processes import Child, die_with_parent
 
 logger = logging.getLogger(__name__)
 
 TICKET_EVERY_S = 15.0
+"""After so long a ticket that nobody took is taken for lost."""
 START_PATIENCE_S = 60.0
 PATIENCE_S = 10.0
 """How long a cluster may have too few drivers: while it starts, and later."""
@@ -40,15 +43,24 @@ STOP_MARGIN_S = 8.0
 
 
 class Keeper:
-    """Sees to it that every worker of a pool drives, and that the runs of those that died go on."""
+    """Sees to it that every worker of a pool drives, and that the runs of those that died go on; has errands run.
 
-    def __init__(self) -> None:
+    It counts the workers that took a ticket, not the rows of drivers: a driver may come and die between two looks, and
+    whoever finds its row first deletes it.
+    """
+
+    def __init__(self, pool: Pool) -> None:
+        self._errands = Errands()
         self._deathwatch = DeathWatch()
-        self._missing = 0
+        self._roll = pool.drivers
+        self._drivers: set[int] = set()
+        self._waiting = 0
+        """Tickets that nobody has taken yet."""
         self._asked_at = float("-inf")
 
     def each_second(self, parent: int) -> None:
         """`parent` is the process id of the workers' parent."""
+        self._errands.start()
         try:
             self._deathwatch.look()
             self._leave_tickets(parent)
@@ -57,17 +69,16 @@ class Keeper:
             connections.close_all()
 
     def _leave_tickets(self, parent: int) -> None:
-        driving = sum(process.parent == parent for process in registration.driver_processes())
-        missing = dispatch.POOL_SIZE - driving
-        if missing > self._missing:
-            self._ask(missing - self._missing)
-        elif missing > 0 and time.monotonic() - self._asked_at > TICKET_EVERY_S:
-            self._ask(missing)
-        self._missing = missing
-
-    def _ask(self, number: int) -> None:
-        dispatch.leave_tickets(number)
-        self._asked_at = time.monotonic()
+        newcomers = self._roll.read()
+        self._waiting = max(0, self._waiting - len(newcomers))
+        self._drivers = {pid for pid in self._drivers.union(newcomers) if is_child(pid, parent)}
+        if time.monotonic() - self._asked_at > TICKET_EVERY_S:
+            self._waiting = 0
+        missing = dispatch.POOL_SIZE - len(self._drivers) - self._waiting
+        if missing > 0:
+            dispatch.leave_tickets(missing)
+            self._waiting += missing
+            self._asked_at = time.monotonic()
 
 
 class ClusterChild(Child):
@@ -109,7 +120,8 @@ class ClusterChild(Child):
         except django.db.Error:
             connections.close_all()
             return True  # without the database a new cluster would be no better
-        return drivers >= self._drivers
+        # Without tickets it would have no drivers at all.
+        return drivers >= self._drivers or not dispatch.can_leave_tickets()
 
     def forget_queues(self) -> None:
         """Delete tickets that nobody took. For after the end."""
@@ -122,4 +134,5 @@ def run_pool() -> int:
     import runs.tasks  # noqa: F401 - loaded before the fork, so the workers share its memory
 
     os.register_at_fork(after_in_child=die_with_parent)
-    return dispatch.run_pool(make_pool(), each_second=Keeper().each_second)
+    pool = make_pool()
+    return dispatch.run_pool(pool, each_second=Keeper(pool).each_second)

@@ -79,9 +79,9 @@ class RunConsumer(AsyncWebsocketConsumer):
         limits = settings.WORKFLOW
         if RunConsumer.open_sockets > limits.max_sockets:
             raise SocketRefused(TRY_AGAIN_LATER, "Too many sockets are open on this server.")
-        wishes = Wishes.of(self.scope["query_string"])
         run_uuid = self.scope["url_route"]["kwargs"]["run_id"]
         run = await database_sync_to_async(admit)(self.scope, run_uuid)
+        wishes = Wishes.of(self.scope["query_string"])
         window = Window(
             acknowledged=wishes.acknowledges,
             limit_bytes=limits.stream_window_bytes,

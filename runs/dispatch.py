@@ -17,11 +17,15 @@ import django.db
 import redis
 from django.db import connections
 from django.dispatch import receiver
-from django_q.brokers import get_broker
+from django_q.brokers import Broker, get_broker
+from django_q.brokers.orm import ORM
+from django_q.brokers.redis_broker import Redis
 from django_q.cluster import Cluster
 from django_q.conf import Conf
 from django_q.signals import pre_execute
 from django_q.tasks import async_task
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from runs.driver import registration
 from runs.driver.pool import Pool
@@ -40,8 +44,47 @@ TICKET = "runs.tasks.drive"
 POOL_SIZE: int = Conf.WORKERS
 """Worker processes of a pool: the drivers, and one for the quarantine."""
 LOOK_EVERY_S = 1.0
+ANSWER_S = 2.0
+"""Longer than a look for a ticket waits for one, which is a second."""
 
+_UNREACHABLE = (django.db.Error, redis.RedisError)
 _next_look_at = float("-inf")
+
+
+class _Patient(Broker):
+    """A queue that may be out of reach: there is no ticket in it then, as far as its pool can know.
+
+    Of a broker that raises, django-q2's pusher ends ten seconds later, and so long nobody becomes a driver although
+    the broker is back; of one that does not answer a ping, the pool does not even start.
+    """
+
+    def dequeue(self) -> Any:
+        try:
+            return super().dequeue()
+        except _UNREACHABLE as error:
+            logger.warning("No ticket can be taken: %s", error)
+            time.sleep(LOOK_EVERY_S)
+            return None
+
+    def ping(self) -> bool:
+        return True
+
+
+class DatabaseTickets(_Patient, ORM):
+    """Tickets in a table."""
+
+
+class RedisTickets(_Patient, Redis):
+    """Tickets in Redis, which has to answer soon: a supervisor and a keeper ask it between other things."""
+
+    @staticmethod
+    def get_connection(list_key: str = Conf.PREFIX) -> redis.Redis:
+        return redis.Redis.from_url(
+            Conf.REDIS,
+            socket_timeout=ANSWER_S,
+            socket_connect_timeout=ANSWER_S,
+            retry=Retry(NoBackoff(), retries=0),
+        )
 
 
 def leave_tickets(number: int) -> None:
@@ -49,7 +92,7 @@ def leave_tickets(number: int) -> None:
     try:
         for _ in range(number):
             async_task(TICKET)
-    except (django.db.Error, redis.RedisError) as error:
+    except _UNREACHABLE as error:
         raise BrokerUnavailable(f"The queue of tickets cannot be reached: {error}") from error
 
 
@@ -65,14 +108,26 @@ def ensure_driver() -> None:
     try:
         if not registration.is_any_alive() and not get_broker().queue_size():
             leave_tickets(1)
-    except (django.db.Error, redis.RedisError, BrokerUnavailable) as error:
+    except (*_UNREACHABLE, BrokerUnavailable) as error:
         # The run is committed. Any driver that starts later will find it.
         logger.warning("No driver could be asked for: %s", error)
 
 
+def can_leave_tickets() -> bool:
+    """Whether the queue of tickets can be reached."""
+    try:
+        get_broker().queue_size()
+    except _UNREACHABLE:
+        return False
+    return True
+
+
 def delete_queue(queue: str) -> None:
-    """Remove the queue of a pool that has ended, with the tickets nobody took."""
-    get_broker(queue).delete_queue()
+    """Remove the queue of a pool that has ended, with the tickets nobody took, if it can be reached."""
+    try:
+        get_broker(queue).delete_queue()
+    except _UNREACHABLE as error:
+        logger.warning("The tickets of %s are left behind: %s", queue, error)
 
 
 @receiver(pre_execute, dispatch_uid="acknowledge-ticket")
@@ -92,8 +147,9 @@ def run_pool(pool: Pool, *, each_second: Callable[[int], None]) -> int:
         signal.signal(number, lambda *_: pool.stop.raise_())
     connections.close_all()  # a connection must not be shared by two processes
     cluster.start()
-    while cluster.sentinel.is_alive() and not pool.stop.wait(LOOK_EVERY_S):
+    while cluster.sentinel.is_alive() and not pool.stop.is_set():
         each_second(cluster.sentinel.pid)
+        pool.stop.wait(LOOK_EVERY_S)
     status = 0 if pool.stop.is_set() else 1
     # The guard should hear it first, or it replaces the workers whose drivers end now. In a thread, because setting
     # an event blocks for ever when a process that waited for it was killed.

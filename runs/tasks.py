@@ -22,6 +22,8 @@ def drive() -> None:
     told = StopFlag()
     signal.signal(signal.SIGTERM, lambda *_: told.raise_())
     pool = current_pool()
+    if pool:
+        pool.drivers.enter(os.getpid())
     status = 1
     try:
         main.drive(

@@ -18,7 +18,6 @@ from runs.bell.outbox import Batch, Outbox
 from runs.bell.remote import heard
 
 _NOTIFY = "SELECT pg_notify(channel, payload) FROM unnest(%s::text[], %s::text[]) AS hint (channel, payload)"
-_KEEPALIVE = {"keepalives_idle": 15, "keepalives_interval": 5, "keepalives_count": 3, "connect_timeout": 5}
 
 
 class PostgresBell:
@@ -59,4 +58,4 @@ def _parameters() -> dict[str, Any]:
     parameters = connections["default"].get_connection_params()
     for key in ("context", "cursor_factory", "prepare_threshold"):
         parameters.pop(key, None)
-    return {**_KEEPALIVE, **parameters}
+    return parameters

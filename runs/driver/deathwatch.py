@@ -2,8 +2,9 @@
 
 Every driver's pacemaker and every cluster looks, so one survivor is enough. A process of this host that has ended is
 seen at once. Any other driver is dead when its lease has run out by the database's clock *and* its beat has not moved
-between two looks that came on time. The second condition is for clocks that jump and for databases that were locked
-for a while: then all leases look old at the same moment, and the living show it by their next beat.
+for half a lease, in which a watcher has looked again and again by a clock that is never set. The second condition is
+for clocks that are set and for databases that were locked for a while: then all leases look old at the same moment, and
+the living show it by their next beat.
 """
 
 from __future__ import annotations
@@ -27,11 +28,12 @@ logger = logging.getLogger(__name__)
 
 @dataclass(slots=True, kw_only=True)
 class SilenceWatch:
-    """Tells which beats have stopped, from what it saw at its last look. Knows no database and no clock."""
+    """Tells which beats have stopped, from what it saw at its last looks. Knows no database and no clock."""
 
     lease_s: float
     _looked_at: float = float("-inf")
-    _beats: Mapping[int, datetime] = field(default_factory=dict)
+    _seen: Mapping[int, tuple[datetime, float]] = field(default_factory=dict)
+    """The last beat of each driver, and when it was seen first."""
 
     def silent(self, beats: Mapping[int, datetime], *, now: datetime, at: float) -> frozenset[int]:
         """The drivers whose lease ran out.
@@ -39,16 +41,21 @@ class SilenceWatch:
         `beats` is the last beat of every driver and `now` the time, both by the database's clock; `at` is the
         watcher's own monotonic time in seconds.
         """
-        on_time = at - self._looked_at <= self.lease_s / 2
+        long_enough_s = self.lease_s / 2
+        before = self._seen if at - self._looked_at <= long_enough_s else {}
+        self._seen = {driver: _since(beat, before.get(driver), at) for driver, beat in beats.items()}
+        self._looked_at = at
         lease = timedelta(seconds=self.lease_s)
-        silent = frozenset(
+        return frozenset(
             driver
-            for driver, beat in beats.items()
+            for driver, (beat, since) in self._seen.items()
             # A beat far in the future was made before the clock was set back.
-            if on_time and abs(now - beat) > lease and self._beats.get(driver) == beat
+            if at - since >= long_enough_s and abs(now - beat) > lease
         )
-        self._looked_at, self._beats = at, dict(beats)
-        return silent
+
+
+def _since(beat: datetime, seen: tuple[datetime, float] | None, at: float) -> tuple[datetime, float]:
+    return seen if seen is not None and seen[0] == beat else (beat, at)
 
 
 class DeathWatch:

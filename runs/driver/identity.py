@@ -76,6 +76,12 @@ def read_stat(pid: int) -> ProcessStat | None:
     return ProcessStat(state=state, parent=int(parent), group=int(group), started=others[16])
 
 
+def is_child(pid: int, parent: int) -> bool:
+    """Whether a process with this id lives that the parent started."""
+    stat = read_stat(pid)
+    return stat is not None and stat.parent == parent and not stat.has_ended
+
+
 def is_visible(process: Process) -> bool:
     """Whether this process could see that one, if it lives: same boot of the same kernel, same pid namespace."""
     here = (_boot_id(), _pid_namespace())

@@ -5,7 +5,8 @@
 3. It hands new mail to the runs it holds.
 4. Told to stop, it claims nothing more, gives calls under way a grace time, and hands its runs back.
 
-A lost lease (`Pacemaker`) or a bug ends the process's driver at once; what it held is taken over by others.
+A lost lease (`Pacemaker`) or a bug, also one in a thread of the driver's own, ends the process's driver at once; what
+it held is taken over by others.
 """
 
 from __future__ import annotations
@@ -13,24 +14,30 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
 import django.db
 from django.conf import settings
+from django.db import connections
 
 from runs import bell
-from runs.driver import registration
-from runs.driver.adoption import adopt
+from runs.driver import letters, registration
+from runs.driver.adoption import adopt, find_versions
 from runs.driver.calls import Caller
 from runs.driver.committer import Committer
 from runs.driver.execution import Execution
+from runs.driver.keeper import Keeper
+from runs.driver.loop import run_to_end
 from runs.driver.pacemaker import Pacemaker
+from runs.driver.process.pool import ProcessPool
 from runs.driver.services import Services
 from runs.driver.threads import DaemonPool
-from runs.errors import StoreBusy, StoreError
+from runs.errors import DriverGone, StoreBusy, StoreError
 from runs.models import Driver as DriverRow
 from runs.store import ClaimedRun, Store, open_store
+from runs.store.base import Mail
 from tools import registry
 
 logger = logging.getLogger(__name__)
@@ -54,13 +61,15 @@ class Stop(Protocol):
 def drive(*, stop: Stop, quarantine: bool = False) -> None:
     """Execute runs in this process until `stop` is set, then hand them back; blocks.
 
-    With `quarantine`, take one run at a time of those whose worker died. Raises DriverLost when the lease is lost.
+    With `quarantine`, try one run after the other of those whose worker died. Raises DriverLost when the lease is lost.
     """
     registry.discover()
     row = registration.register(quarantine=quarantine)
+    # Not kept for weeks: a server that restarts in the meantime would break it, and the driver could not leave.
+    connections.close_all()
     store = open_store(busy_timeout_s=INLINE_BUSY_TIMEOUT_S)
     try:
-        asyncio.run(Driver(row, store, stop).run())
+        run_to_end(Driver(row, store, stop).run())
     finally:
         store.close()
     # Only in good order: what a driver that broke has held goes on in quarantine when its process is seen to be gone.
@@ -78,9 +87,12 @@ class Driver:
         self._row = row
         self._store = store
         self._stop = stop
-        self._capacity = 1 if row.quarantine else settings.WORKFLOW.runs_per_worker
+        self._capacity = settings.WORKFLOW.runs_per_worker
         self._held: dict[int, Execution] = {}
-        self._adopting: set[asyncio.Task[None]] = set()
+        self._adopting: dict[asyncio.Task[None], int] = {}
+        """By task: the run that it takes up."""
+        self._look_for_strays_at = 0.0
+        self._not_called: registration.NotCalled = {}
         self._broken: BaseException | None = None
 
     async def run(self) -> None:
@@ -90,14 +102,25 @@ class Driver:
         self._stopping = asyncio.Event()
         pool = DaemonPool(size=settings.WORKFLOW.sync_tool_threads)
         committer = Committer(inline_store=self._store, open_store=open_store)
-        self._services = Services(caller=Caller(pool), committer=committer, on_over=self._let_go)
         self._watch_stop(loop)
 
         def fenced(reason: str) -> None:
             loop.call_soon_threadsafe(self._break, DriverLost(reason))
 
-        with Pacemaker(self._row, on_fenced=fenced):
-            async with bell.Listener("driver", lambda _: self._attention.set()):
+        def broken(reason: str) -> None:
+            loop.call_soon_threadsafe(self._break, RuntimeError(reason))
+
+        self._keeper = Keeper(on_broken=broken)
+        self._look_who_waits()
+        with Pacemaker(self._row, on_fenced=fenced, not_called=lambda: self._not_called), self._keeper:
+            async with ProcessPool() as processes, bell.Listener("driver", lambda _: self._attention.set()):
+                self._services = Services(
+                    caller=Caller(pool, processes),
+                    committer=committer,
+                    store=self._store,
+                    on_over=self._let_go,
+                    on_tried=self._attention.set,
+                )
                 await self._work(pool)
                 await self._drain()
         committer.close()
@@ -112,11 +135,13 @@ class Driver:
             self._attention.clear()
             try:
                 self._deliver_mail()
+                self._release_strays()
                 self._claim()
             except StoreBusy:  # with SQLite an everyday thing: somebody else is about to be done
                 asyncio.get_running_loop().call_later(INLINE_BUSY_TIMEOUT_S, self._attention.set)
             except StoreError as error:
                 logger.warning("Cannot look for work: %s", error)
+                self._look_for_strays_at = 0.0
             if pool.abandoned > settings.WORKFLOW.max_abandoned_threads:
                 logger.error("%d threads are stuck in tools; this driver ends to be replaced.", pool.abandoned)
                 return
@@ -130,15 +155,41 @@ class Driver:
             pass
 
     def _claim(self) -> None:
-        room = self._capacity - len(self._held) - len(self._adopting)
+        now = datetime.now(UTC)
+        room = self._room()
         if room <= 0:
             return
-        now = datetime.now(UTC)
-        claimed = self._store.claim(driver_id=self._row.pk, limit=room, now=now, quarantine=self._row.quarantine)
+        try:
+            claimed = self._store.claim(driver_id=self._row.pk, limit=room, now=now, quarantine=self._row.quarantine)
+        except DriverGone as error:  # before its own next beat could tell
+            self._break(DriverLost(str(error)))
+            return
         for run in claimed:
             task = asyncio.get_running_loop().create_task(self._adopt(run))
-            self._adopting.add(task)
+            self._adopting[task] = run.id
             task.add_done_callback(self._adopted)
+
+    def _room(self) -> int:
+        """How many runs it may claim; in quarantine the next one when those before it have been tried."""
+        room = self._capacity - len(self._held) - len(self._adopting)
+        if not self._row.quarantine:
+            return room
+        is_trying = self._adopting or any(execution.is_on_trial for execution in self._held.values())
+        return 0 if is_trying else min(room, 1)
+
+    def _release_strays(self) -> None:
+        """Hand back the runs of a claim that was made although its answer was lost.
+
+        Looked for at once after a failure, and for ever: the server may make the claim long after the connection broke.
+        """
+        now = asyncio.get_running_loop().time()
+        if now < self._look_for_strays_at:
+            return
+        known = {*self._held, *self._adopting.values()}
+        strays = self._store.release(driver_id=self._row.pk, but=known, now=datetime.now(UTC))
+        if strays:
+            logger.warning("The database holds %d runs for this driver that it did not know of.", strays)
+        self._look_for_strays_at = now + settings.WORKFLOW.beat_interval_s
 
     async def _adopt(self, run: ClaimedRun) -> None:
         try:
@@ -148,7 +199,7 @@ class Driver:
             self._break(error)
 
     def _adopted(self, task: asyncio.Task[None]) -> None:
-        self._adopting.remove(task)
+        del self._adopting[task]
         self._attention.set()
 
     async def _take_up(self, run: ClaimedRun) -> None:
@@ -156,7 +207,9 @@ class Driver:
         while not self._stopping.is_set():
             try:
                 execution = await adopt(run, self._store, self._services)
-                mail = self._store.unread_mail([run.id])
+                mail = _with_one_migration(self._store.unread_mail([run.id]))
+                if execution is not None:
+                    await find_versions(execution, mail)
             except StoreError as error:
                 logger.warning("Run %s waits for the database: %s", run.uuid, error)
                 await asyncio.sleep(RETRY_S)
@@ -169,11 +222,23 @@ class Driver:
     def _deliver_mail(self) -> None:
         if self._held:
             for mail in self._store.unread_mail(self._held):
-                self._held[mail.run_id].receive(mail)
+                if (
+                    mail.kind == letters.MIGRATE
+                ):  # read when a driver begins with the run; what comes after it is not kept
+                    self._held[mail.run_id].drain()
+                else:
+                    self._held[mail.run_id].receive(mail)
 
     def _let_go(self, execution: Execution) -> None:
         self._held.pop(execution.run.id, None)
+        self._keeper.run_ended()
         self._attention.set()
+
+    def _look_who_waits(self) -> None:
+        """Have the next beat tell which steps are not called yet: nobody else can know."""
+        waiting = ((str(run), execution.not_called()) for run, execution in self._held.items())
+        self._not_called = {run: steps for run, steps in waiting if steps}
+        asyncio.get_running_loop().call_later(settings.WORKFLOW.beat_interval_s, self._look_who_waits)
 
     # ---- stopping
 
@@ -184,7 +249,8 @@ class Driver:
             while not self._stop.wait(STOP_POLL_S):
                 if loop.is_closed():
                     return
-            loop.call_soon_threadsafe(self._begin_stop)
+            with suppress(RuntimeError):  # the driver has ended otherwise, and its loop is closed
+                loop.call_soon_threadsafe(self._begin_stop)
 
         threading.Thread(target=wait, name="stop", daemon=True).start()
 
@@ -206,7 +272,7 @@ class Driver:
 
     async def _drain(self) -> None:
         try:
-            await asyncio.to_thread(registration.mark_draining, self._row)
+            await asyncio.to_thread(_announce_end, self._row)
         except django.db.Error as error:  # it only keeps others from counting on this driver
             logger.warning("Nobody could be told that this driver ends: %s", error)
         for execution in list(self._held.values()):
@@ -226,3 +292,16 @@ class Driver:
             except TimeoutError:
                 return False
         return True
+
+
+def _with_one_migration(mail: list[Mail]) -> list[Mail]:
+    """The first migration before all else, which may start steps, and no other one: these would know other names."""
+    migrations = [letter for letter in mail if letter.kind == letters.MIGRATE]
+    return [*migrations[:1], *(letter for letter in mail if letter.kind != letters.MIGRATE)]
+
+
+def _announce_end(row: DriverRow) -> None:
+    try:
+        registration.mark_draining(row)
+    finally:
+        connections.close_all()  # this thread is lent; nobody would look after its connection

@@ -15,9 +15,11 @@ import django.db
 from django.conf import settings
 from django.db import connections
 
+from runs.bell import ring_drivers
 from runs.driver import registration
 from runs.driver.deathwatch import DeathWatch
 from runs.models import Driver
+from runs.store.locks import sweep_locks
 
 logger = logging.getLogger(__name__)
 
@@ -30,8 +32,16 @@ class Pacemaker:
     epochs refuse what it would write to a run that somebody else has claimed.
     """
 
-    def __init__(self, driver: Driver, *, on_fenced: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        driver: Driver,
+        *,
+        on_fenced: Callable[[str], None],
+        not_called: Callable[[], registration.NotCalled] = dict,
+    ) -> None:
+        """`not_called` is asked in the pacemaker's thread which steps wait in the driver."""
         self._driver = driver
+        self._not_called = not_called
         self._on_fenced = on_fenced
         self._deathwatch = DeathWatch(own=driver)
         self._stopped = threading.Event()
@@ -63,10 +73,12 @@ class Pacemaker:
         while not self._stopped.wait(settings.WORKFLOW.beat_interval_s):
             began = time.monotonic()
             try:
-                if not registration.beat(self._driver):
+                if not registration.beat(self._driver, self._not_called()):
                     return "Other drivers took this one for dead and took its runs over."
                 self._last_beat = began
                 self._deathwatch.look()
+                if sweep_locks():
+                    ring_drivers()
             except django.db.Error as error:
                 logger.warning("The pacemaker cannot reach the database: %s", error)
                 connections.close_all()

@@ -6,6 +6,7 @@ is killed, while a semaphore that a killed process held, or waited for, is stuck
 
 from __future__ import annotations
 
+import array
 import fcntl
 import os
 import select
@@ -51,11 +52,34 @@ class AnyFlag:
         return bool(poll.poll(None if timeout is None else timeout * 1000))
 
 
+class Roll:
+    """Where the processes forked from its maker enter themselves, for the maker to read."""
+
+    def __init__(self) -> None:
+        self._reading, self._writing = os.pipe()
+        os.set_blocking(self._reading, False)
+
+    def enter(self, pid: int) -> None:
+        """Enter a process. It may die at once; its entry stays."""
+        os.write(self._writing, array.array("i", [pid]).tobytes())
+
+    def read(self) -> array.array[int]:
+        """The process ids entered since the last time."""
+        entries = array.array("i")
+        try:
+            while chunk := os.read(self._reading, select.PIPE_BUF):
+                entries.frombytes(chunk)
+        except BlockingIOError:
+            pass
+        return entries
+
+
 class Pool:
     """A cluster's shared part. One of its workers at a time is the quarantine driver."""
 
     def __init__(self) -> None:
         self.stop = StopFlag()
+        self.drivers = Roll()
         self._quarantine = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
 
     def take_quarantine(self) -> bool:

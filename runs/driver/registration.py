@@ -15,6 +15,9 @@ from runs.driver.identity import ProcessIdentity, ProcessStat, look_up
 from runs.models import Driver
 from runs.store.takeover import hand_back
 
+NotCalled = dict[str, dict[str, list[str]]]
+"""By the id of a run: the steps that are given out and not called, by what they wait for (`place`, `executor`)."""
+
 
 def register(*, quarantine: bool) -> Driver:
     """Enter this process as a driver."""
@@ -25,9 +28,12 @@ def register(*, quarantine: bool) -> Driver:
     return driver
 
 
-def beat(driver: Driver) -> bool:
-    """Renew the driver's lease. False when its row is gone: others took it for dead and took its runs over."""
-    return Driver.objects.filter(pk=driver.pk).update(beat_at=Now()) == 1
+def beat(driver: Driver, not_called: NotCalled | None = None) -> bool:
+    """Renew the driver's lease, and say which steps wait in it.
+
+    False when its row is gone: others took it for dead and took its runs over.
+    """
+    return Driver.objects.filter(pk=driver.pk).update(beat_at=Now(), not_called=not_called or {}) == 1
 
 
 def mark_draining(driver: Driver) -> None:

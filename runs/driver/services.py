@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from runs.driver.calls import Caller
 from runs.driver.committer import Committer
+from runs.store import Store
 
 if TYPE_CHECKING:
     from runs.driver.execution import Execution
@@ -15,8 +16,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
-    """`on_over` is told when an execution has let go of its run."""
+    """`on_over` is told when an execution has let go of its run, `on_tried` when another run may be tried beside it."""
 
     caller: Caller
     committer: Committer
+    store: Store
     on_over: Callable[[Execution], None]
+    on_tried: Callable[[], None]

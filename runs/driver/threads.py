@@ -65,9 +65,10 @@ class DaemonPool:
     def _work(self) -> None:
         while (job := self._jobs.get()) is not None:
             with self._lock:
-                if job.abandoned:
-                    continue
-                job.started = True
+                job.started = not job.abandoned
+            if not job.started:
+                del job  # as below
+                continue
             job.run()
             with self._lock:
                 job.finished = True

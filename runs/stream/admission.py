@@ -11,12 +11,17 @@ from urllib.parse import parse_qs, urlsplit
 from django.conf import settings
 from django.http.request import split_domain_port, validate_host
 
+from accounts.api.words import no_such_parameter
 from accounts.authentication import actor_of_scope
 from runs import selectors
 from runs.errors import RunsError
 from runs.models import Run
 
 Scope = Mapping[str, Any]
+
+_PARAMETERS = ("after", "format", "ack")
+_SHOWN_CHARACTERS = 20
+"""Of what the client wrote: a reason has room for 123 bytes (RFC 6455, 5.5)."""
 
 
 class SocketRefused(RunsError):
@@ -42,8 +47,10 @@ class Wishes:
     def of(cls, query_string: bytes) -> Wishes:
         """Read them strictly. Raises SocketRefused (4400) that names what makes no sense."""
         query = parse_qs(query_string.decode("latin-1"), keep_blank_values=True)
-        values = {name: _single(name, query.get(name, [])) for name in ("after", "format", "ack")}
-        after, format_, ack = values["after"], values["format"], values["ack"]
+        for name in query:
+            if name not in _PARAMETERS:
+                raise SocketRefused(4400, no_such_parameter(ascii(name)[1:-1][:_SHOWN_CHARACTERS], _PARAMETERS))
+        after, format_, ack = (_single(name, query.get(name, [])) for name in _PARAMETERS)
         if after is not None and not (after.isascii() and after.isdigit() and len(after) <= 18):
             raise SocketRefused(4400, "'after' must be the seq of an event, a whole number from 0.")
         if format_ not in {None, "json", "text"}:

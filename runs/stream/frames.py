@@ -9,6 +9,7 @@ from itertools import islice
 from typing import NamedTuple
 
 from runs.log import JournalEntry, log_lines, render
+from runs.redaction import Redaction
 
 FRAME_BYTES = 256 * 1024
 """Where a frame ends; a single entry that is larger is a frame of its own."""
@@ -42,13 +43,13 @@ def dump(message: object) -> str:
     return json.dumps(message, ensure_ascii=False, separators=(",", ":"))
 
 
-def events_frame(entries: Iterable[JournalEntry]) -> Frame | None:
+def events_frame(entries: Iterable[JournalEntry], redaction: Redaction) -> Frame | None:
     """Encode journal entries in order until the frame is full. None if there are none."""
     encoded: list[str] = []
     lines: list[str] = []
     size_bytes = seq = 0
     for entry in islice(entries, FRAME_ENTRIES):
-        message = render(entry)
+        message = render(entry, redaction)
         text = dump(message)
         size = len(text.encode())
         if encoded and size_bytes + size > FRAME_BYTES:

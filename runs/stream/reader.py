@@ -13,6 +13,7 @@ from django.db import Error, connection
 from django.db.models import Max, OuterRef, Subquery
 
 from runs.models import Event, Run, Step, StreamChunk
+from runs.redaction import redaction_of
 from runs.stream.frames import FRAME_ENTRIES, Frame, StreamedChunk, chunks_frame, events_frame
 
 _Result = TypeVar("_Result")
@@ -86,7 +87,11 @@ def _heads(run_ids: Collection[int]) -> dict[int, Head]:
 
 def _events(run_id: int, after: int, upto: int) -> Frame | None:
     rows = Event.objects.filter(run_id=run_id, seq__gt=after, seq__lte=upto).order_by("seq")[:FRAME_ENTRIES]
-    return events_frame(rows.values_list("seq", "type", "at", "data", named=True).iterator(_FETCHED_AT_ONCE))
+    run = Run.objects.select_related("version").only("former_versions", "version__sha256").filter(pk=run_id).first()
+    if run is None:
+        return None
+    entries = rows.values_list("seq", "type", "at", "data", named=True).iterator(_FETCHED_AT_ONCE)
+    return events_frame(entries, redaction_of(run))
 
 
 def _chunks(run_id: int, after: int, upto: int, seq: int) -> Frame | None:
