@@ -21,6 +21,8 @@ _RUNNING = Run.Status.RUNNING.value
 
 
 class RunBody(StrictSerializer):
+    coerces = True
+
     graph_id = serializers.UUIDField()
     initial_state = JsonObjectField(default=dict)
 
@@ -47,7 +49,7 @@ class PublishedRunViewSet(ActorViewSet):
     def run(self, request: Request) -> Response:
         """Start a run of a graph's newest published version."""
         wanted = self.body(RunBody)
-        version = newest_version(self.organization, str(wanted["graph_id"]))
+        version = newest_version(self.organization, str(wanted["graph_id"]), field="graph_id")
         run = services.start_run(version=version, state=wanted["initial_state"], actor=self.actor)
         return Response({"run_id": str(run.uuid), "status": _RUNNING, "message": "Workflow execution started"})
 

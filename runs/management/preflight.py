@@ -13,6 +13,8 @@ from django.db.migrations.executor import MigrationExecutor
 
 from runs.driver.identity import ProcessIdentity
 
+MAX_PORT = 65_535
+
 
 def check_platform() -> None:
     """Raise CommandError where processes cannot watch each other."""
@@ -40,6 +42,13 @@ def is_loopback(host: str) -> bool:
     except OSError:
         return False
     return all(ipaddress.ip_address(address).is_loopback for address in addresses)
+
+
+def port_number(text: str) -> int:
+    """The argparse type of a port to listen on."""
+    if not (text.isascii() and text.isdecimal() and int(text[:6]) <= MAX_PORT):
+        raise argparse.ArgumentTypeError(f"give a port from 0 to {MAX_PORT}, not {text!r}")
+    return int(text)
 
 
 def at_least_one(text: str) -> int:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import select
 import socket
 import sys
 from argparse import ArgumentParser
+from collections.abc import Callable
 from typing import Any
 
 import django.db
@@ -16,7 +18,7 @@ from django.db import connections
 
 from accounts.development import ensure_admin
 from runs.cluster import ClusterChild
-from runs.management.preflight import at_least_one, check_platform, is_loopback
+from runs.management.preflight import at_least_one, check_platform, is_loopback, port_number
 from runs.processes import Child, stop_on_signals, supervise
 
 BACKLOG = 2048
@@ -29,7 +31,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
-        parser.add_argument("--port", type=int, default=8000, help="0 takes a free one (%(default)s)")
+        parser.add_argument("--port", type=port_number, default=8000, help="0 takes a free one (%(default)s)")
         parser.add_argument(
             "--workers", type=at_least_one, default=settings.WORKFLOW.workers, help="drivers (%(default)s)"
         )
@@ -45,11 +47,14 @@ class Command(BaseCommand):
         with listen(host, port) as listener:
             self._prepare_database()
             cluster = ClusterChild(workers=workers)
-            self.stdout.write(f"Serving on {url_of(listener)} with {workers} workers. Stop with Ctrl-C.")
-            self.stdout.flush()
-            supervise([web_child(listener), cluster], stop)
+            said = f"Serving on {url_of(listener)} with {workers} workers. Stop with Ctrl-C."
+            supervise([WebChild(listener, announce=lambda: self._say(said)), cluster], stop)
         cluster.forget_queues()
         self.stdout.write("Stopped.")
+
+    def _say(self, sentence: str) -> None:
+        self.stdout.write(sentence)
+        self.stdout.flush()
 
     def _prepare_database(self) -> None:
         try:
@@ -77,15 +82,52 @@ def url_of(listener: socket.socket) -> str:
     return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
 
 
-def web_child(listener: socket.socket) -> Child:
-    """Daphne on a socket that is open already."""
-    return Child(
-        "The web server",
-        [
-            *(sys.executable, "-m", "daphne", "--fd", str(listener.fileno())),
-            *("--http-timeout", str(HTTP_TIMEOUT_S), "-v", "0", "workflowsite.asgi:application"),
-        ],
-        grace_s=WEB_GRACE_S,
-        environment={"PYTHONPATH": os.pathsep.join([str(settings.BASE_DIR), os.environ.get("PYTHONPATH", "")])},
-        pass_fds=[listener.fileno()],
-    )
+class WebChild(Child):
+    """Daphne on a socket that is open already. `announce` is called once, after its first answer."""
+
+    def __init__(self, listener: socket.socket, *, announce: Callable[[], None]) -> None:
+        super().__init__(
+            "The web server",
+            [
+                *(sys.executable, "-m", "daphne", "--fd", str(listener.fileno())),
+                *("--http-timeout", str(HTTP_TIMEOUT_S), "-v", "0", "workflowsite.asgi:application"),
+            ],
+            grace_s=WEB_GRACE_S,
+            environment={"PYTHONPATH": os.pathsep.join([str(settings.BASE_DIR), os.environ.get("PYTHONPATH", "")])},
+            pass_fds=[listener.fileno()],
+        )
+        self._address = listener.getsockname()[:2]
+        self._announce = announce
+        self._question: socket.socket | None = self._ask()
+
+    def tick(self) -> None:
+        super().tick()
+        self._hear()
+
+    def _hear(self) -> None:
+        if self._question is None or not select.select([self._question], [], [], 0)[0]:
+            return
+        is_answered = _received(self._question)
+        self._question.close()
+        # A web server that ended before it answered leaves the question to the next one.
+        self._question = None if is_answered else self._ask()
+        if is_answered:
+            self._announce()
+
+    def stop(self) -> None:
+        if self._question is not None:
+            self._question.close()
+        super().stop()
+
+    def _ask(self) -> socket.socket:
+        """A request that waits in the socket's queue until somebody serves it. Any answer will do."""
+        question = socket.create_connection(self._address)
+        question.sendall(b"GET /health/live HTTP/1.0\r\nHost: localhost\r\n\r\n")
+        return question
+
+
+def _received(question: socket.socket) -> bool:
+    try:
+        return bool(question.recv(1))
+    except OSError:
+        return False
