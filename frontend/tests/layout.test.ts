@@ -1,9 +1,10 @@
 import Elk from "elkjs/lib/elk.bundled.js";
 import { expect, test } from "vitest";
 import type { GraphDefinition } from "../src/graph/definition";
-import { fromElk, toElk } from "../src/graph/layout";
+import { extentOf, fromElk, toElk } from "../src/graph/layout";
 import { modelOf } from "../src/graph/model";
 import { arrowAt, pathThrough } from "../src/graph/path";
+import { sizeOf } from "../src/graph/sizes";
 import { diamond, mapped, reviewLoop } from "./definitions";
 
 const laidOut = async (definition: GraphDefinition) => {
@@ -43,6 +44,21 @@ test("every edge has a route, and a label where it has words", async () => {
   const { edges } = modelOf(reviewLoop);
   expect([...routes.keys()]).toEqual(edges.map((edge) => edge.id));
   for (const edge of edges) expect(routes.get(edge.id)?.label !== null).toBe(edge.label !== "");
+});
+
+test("what has to fit into the view is all that is drawn, edges that lead back too", async () => {
+  const model = modelOf(reviewLoop);
+  const layout = fromElk(await new Elk().layout(toElk(model)));
+  const { x, y, width, height } = extentOf(model, layout);
+  const points = [...layout.routes.values()].flatMap((route) => route.points);
+  for (const point of points) {
+    expect(point.x).toBeGreaterThanOrEqual(x);
+    expect(point.x).toBeLessThanOrEqual(x + width);
+    expect(point.y).toBeGreaterThanOrEqual(y);
+    expect(point.y).toBeLessThanOrEqual(y + height);
+  }
+  const rightOfNodes = Math.max(...model.nodes.map((node) => (layout.positions.get(node.id)?.x ?? 0) + sizeOf(node).width));
+  expect(x + width).toBeGreaterThan(rightOfNodes);
 });
 
 test("a path is straight between two points and round at a corner", () => {

@@ -91,6 +91,23 @@ test.each([
   expect(nodeOf(one({ tool: "t", join }), "a")?.joins).toBe(words);
 });
 
+test("how a node's work is done is marked, each mark with words", () => {
+  const node = { tool: "t", retry: { max_attempts: 5 }, lock: "= account", cache: { ttl_s: 60 }, compensate: { tool: "refund" } };
+  expect(nodeOf(one(node), "a")?.marks).toEqual([
+    { icon: "retrying", text: "up to 5 attempts" },
+    { icon: "lock", text: "one at a time: lock account" },
+    { icon: "cache", text: "results are kept for 60 s" },
+    { icon: "undo", text: "undone by refund" },
+  ]);
+  expect(nodeOf(one({ tool: "t", retry: { max_attempts: 1 } }), "a")?.marks).toEqual([]);
+});
+
+test("a wait says what for, a call what is called", () => {
+  expect(nodeOf(one({ wait: { any: [{ signal: "paid" }, { seconds: 60 }] } }), "a")?.detail).toBe("signal paid or 60 s");
+  expect(nodeOf(one({ graph: "review@7" }), "a")?.detail).toBe("review@7");
+  expect(nodeOf(one({ graph: "= made" }), "a")?.detail).toBe("made");
+});
+
 test("nodes of a map's body run per item, and their ends lead to where the items meet", () => {
   const perItem = modelOf(mapped).nodes.filter((node) => node.perItem);
   expect(perItem.map((node) => node.id)).toEqual(["work", "polish"]);

@@ -5,17 +5,21 @@ import {
   BackgroundVariant,
   Controls,
   MiniMap,
+  type Node,
   type NodeChange,
   Position,
   ReactFlow,
 } from "@xyflow/react";
 import { useEffect, useMemo, useState } from "react";
-import { layOut, type Layout, sizeOf } from "./layout";
+import { extentOf, layOut, type Layout } from "./layout";
 import type { GraphModel } from "./model";
 import { RoutedEdge, type RoutedEdgeType } from "./RoutedEdge";
+import { sizeOf } from "./sizes";
 import { StepNode, type StepNodeType } from "./StepNode";
 
-const NODE_TYPES = { step: StepNode };
+type FrameNodeType = Node<Record<string, never>, "frame">;
+
+const NODE_TYPES = { step: StepNode, frame: () => null };
 const EDGE_TYPES = { routed: RoutedEdge };
 /** Room at the bottom for the controls. */
 const FIT = { padding: { top: "20px", bottom: "56px", x: "20px" }, maxZoom: 1 } as const;
@@ -36,7 +40,7 @@ function flowNodes(model: GraphModel, { positions }: Layout, selected: string | 
       selected: drawn.id === selected,
       selectable: !drawnOnly,
       focusable: !drawnOnly,
-      ariaLabel: ROLES[drawn.kind] ?? `${drawn.label}, ${drawn.kind} ${drawn.detail}`,
+      ariaLabel: ROLES[drawn.kind] ?? [`${drawn.label}, ${drawn.kind} ${drawn.detail}`, ...drawn.marks.map(({ text }) => text)].join(", "),
       // Given ahead of the first measurement, so that edges are there with the first paint.
       handles: [
         { type: "target", position: Position.Top, x: width / 2, y: 0 },
@@ -54,6 +58,13 @@ function flowEdges(model: GraphModel, { routes }: Layout): RoutedEdgeType[] {
   });
 }
 
+/** Nothing to see: React Flow fits nodes into the view, and this one is as large as nodes and edges together. */
+function frameAround(model: GraphModel, layout: Layout): FrameNodeType {
+  const { x, y, width, height } = extentOf(model, layout);
+  const inert = { selectable: false, focusable: false, className: "frame", domAttributes: { "aria-hidden": true } } as const;
+  return { id: ":frame", type: "frame", position: { x, y }, width, height, data: {}, zIndex: -1, ...inert };
+}
+
 interface Props {
   model: GraphModel;
   selected?: string | null;
@@ -66,9 +77,9 @@ export function GraphView({ model, selected = null, onSelect }: Props) {
   useEffect(() => {
     layOut(model).then(setLayout, () => setBroken(true));
   }, [model]);
-  const nodes = useMemo(() => (layout ? flowNodes(model, layout, selected) : []), [model, layout, selected]);
+  const nodes = useMemo(() => (layout ? [frameAround(model, layout), ...flowNodes(model, layout, selected)] : []), [model, layout, selected]);
   const edges = useMemo(() => (layout ? flowEdges(model, layout) : []), [model, layout]);
-  const select = (changes: NodeChange<StepNodeType>[]) => {
+  const select = (changes: NodeChange<StepNodeType | FrameNodeType>[]) => {
     let chosen = selected;
     for (const change of changes) {
       if (change.type !== "select") continue;
@@ -100,7 +111,7 @@ export function GraphView({ model, selected = null, onSelect }: Props) {
     >
       <Background variant={BackgroundVariant.Dots} gap={20} size={1.5} />
       <Controls showInteractive={false} orientation="horizontal" fitViewOptions={FIT} />
-      {model.nodes.length > MANY_NODES && <MiniMap pannable zoomable nodeBorderRadius={0} ariaLabel="Map of the graph" />}
+      {model.nodes.length > MANY_NODES && <MiniMap nodeClassName={({ type }) => type ?? ""} pannable zoomable nodeBorderRadius={0} ariaLabel="Map of the graph" />}
     </ReactFlow>
   );
 }

@@ -1,7 +1,7 @@
 import { Handle, type Node, type NodeProps, Position } from "@xyflow/react";
-import { memo } from "react";
+import { memo, useContext } from "react";
 import { Icon } from "../ui/Icon";
-import { type NodeLive, useNodeLive } from "./live";
+import { LiveContext, type NodeLive, PagesContext, useNodeLive } from "./live";
 import type { DrawnNode } from "./model";
 import { useReadable } from "./zoom";
 
@@ -23,11 +23,58 @@ function Badges({ live }: { live: NodeLive }) {
           {live.items.done + live.items.failed}/{live.items.total}
         </span>
       )}
+      {live.inside && (
+        <span className="badge" title="Steps done in the graph it calls">
+          <Icon name="graph" />
+          {live.inside.done}/{live.inside.total}
+        </span>
+      )}
       {live.turns > 1 && (
         <span className="badge" title="Turns">
           ×{live.turns}
         </span>
       )}
+    </span>
+  );
+}
+
+/** What the node does, or what it waits for; what it calls can be opened once it has begun, or has a page to go to. */
+function Detail({ drawn, live }: { drawn: DrawnNode; live: NodeLive }) {
+  const { open } = useContext(LiveContext);
+  const page = useContext(PagesContext)[drawn.id];
+  const words = live.note || drawn.detail;
+  if (live.inside) {
+    return (
+      <button type="button" className="node-detail node-open nodrag nopan" onClick={() => open(drawn.id)} aria-label={`Open ${drawn.label}`}>
+        {words}
+        <Icon name="enter" />
+      </button>
+    );
+  }
+  if (page) {
+    return (
+      <a className="node-detail node-open nodrag nopan" href={page}>
+        {words}
+        <Icon name="enter" />
+      </a>
+    );
+  }
+  return (
+    <span className="node-detail" title={live.note || undefined}>
+      {words}
+    </span>
+  );
+}
+
+function Marks({ marks }: Pick<DrawnNode, "marks">) {
+  if (marks.length === 0) return null;
+  return (
+    <span className="node-marks">
+      {marks.map(({ icon, text }) => (
+        <span key={icon} title={text} role="img" aria-label={text}>
+          <Icon name={icon} />
+        </span>
+      ))}
     </span>
   );
 }
@@ -50,8 +97,9 @@ function Words({ drawn, live }: { drawn: DrawnNode; live: NodeLive }) {
         <span className="node-words">
           <span className="node-label">{drawn.label}</span>
           {live.status !== "idle" && <span className="visually-hidden">{live.status}</span>}
-          <span className="node-detail">{drawn.detail}</span>
+          <Detail drawn={drawn} live={live} />
         </span>
+        <Marks marks={drawn.marks} />
       </span>
       {drawn.splits && (
         <span className="node-line node-splits" title={drawn.splits.text}>

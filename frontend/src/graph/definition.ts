@@ -12,6 +12,7 @@ export interface MapRoute {
   as?: string;
   to: Targets;
   join?: string;
+  collect?: Record<string, unknown> | null;
 }
 
 export type Route =
@@ -38,8 +39,13 @@ export interface NodeDefinition {
   human?: { title?: string; on_due?: Targets | { answer: unknown } };
   wait?: WaitSpec;
   label?: string;
+  position?: { x: number; y: number };
   next?: Route | null;
   join?: Join | null;
+  retry?: { max_attempts?: number };
+  cache?: { ttl_s: number };
+  lock?: string;
+  compensate?: string | { tool: string };
   on_error?: Targets | { match?: string | string[]; to: Targets }[];
 }
 

@@ -1,5 +1,6 @@
 /**
- * Where nodes and edges go. elkjs computes it, in a worker, so that the page stays responsive.
+ * Where nodes and edges go. The author may have placed the nodes; else elkjs computes it, in a worker, so that the page
+ * stays responsive.
  *
  * Loops are drawn as a reader expects, the target above and the edge leading back, only with cycle breaking by model
  * order and nodes given in reading order (which `modelOf` does).
@@ -7,27 +8,17 @@
 import type { ELK, ElkNode } from "elkjs/lib/elk-api";
 import ElkApi from "elkjs/lib/elk-api";
 import workerUrl from "elkjs/lib/elk-worker.min.js?url";
-import type { DrawnNode, GraphModel } from "./model";
+import type { GraphModel } from "./model";
 import type { EdgeRoute, Point, Size } from "./path";
+import { placed } from "./placed";
+import { labelSize, sizeOf } from "./sizes";
 
 export interface Layout {
   positions: Map<string, Point>;
   routes: Map<string, EdgeRoute>;
 }
 
-const LINE = 26;
-const BODY = 54;
-const WIDTH = 236;
-const LABEL_HEIGHT = 18;
-const LABEL_LETTER = 6.8;
 const LARGE = 300;
-
-/** A node's size in pixels; graph.css draws it with the same numbers. */
-export function sizeOf(node: DrawnNode): Size {
-  if (node.kind === "start") return { width: 28, height: 28 };
-  if (node.kind === "end") return { width: 64, height: 28 };
-  return { width: WIDTH, height: BODY + (node.joins ? LINE : 0) + (node.splits ? LINE : 0) };
-}
 
 export function toElk(model: GraphModel): ElkNode {
   return {
@@ -53,7 +44,7 @@ export function toElk(model: GraphModel): ElkNode {
       id,
       sources: [source],
       targets: [target],
-      labels: label ? [{ text: label, width: Math.ceil(label.length * LABEL_LETTER) + 18, height: LABEL_HEIGHT }] : [],
+      labels: label ? [{ text: label, ...labelSize(label) }] : [],
     })),
   };
 }
@@ -73,9 +64,27 @@ export function fromElk(laidOut: ElkNode): Layout {
   return { positions, routes };
 }
 
+/** The box around all that is drawn. Edges and their labels go further than nodes where a loop leads back. */
+export function extentOf(model: GraphModel, { positions, routes }: Layout): Point & Size {
+  const corners: Point[] = [];
+  const add = (box: Point & Size) => corners.push(box, { x: box.x + box.width, y: box.y + box.height });
+  for (const node of model.nodes) add({ ...(positions.get(node.id) ?? { x: 0, y: 0 }), ...sizeOf(node) });
+  for (const { points, label } of routes.values()) {
+    corners.push(...points);
+    if (label) add(label);
+  }
+  const [xs, ys] = [corners.map(({ x }) => x), corners.map(({ y }) => y)];
+  const smallest = (values: number[]) => values.reduce((a, b) => Math.min(a, b));
+  const largest = (values: number[]) => values.reduce((a, b) => Math.max(a, b));
+  const [x, y] = [smallest(xs), smallest(ys)];
+  return { x, y, width: largest(xs) - x, height: largest(ys) - y };
+}
+
 let elk: ELK | undefined;
 
 export async function layOut(model: GraphModel): Promise<Layout> {
+  const asPlaced = placed(model);
+  if (asPlaced) return asPlaced;
   elk ??= new ElkApi({ workerUrl, workerFactory: (url) => new Worker(url ?? workerUrl) });
   return fromElk(await elk.layout(toElk(model)));
 }

@@ -6,10 +6,17 @@
  */
 import { type Case, END, type GraphDefinition, type Join, listOf, type NodeDefinition, type Route, type Targets } from "./definition";
 import { mapBodies } from "./mapBodies";
+import type { Point } from "./path";
 
 export type NodeKind = "start" | "end" | "tool" | "graph" | "human" | "wait" | "point";
 export type SplitKind = "choice" | "fork" | "map" | "dynamic";
 export type EdgeKind = "next" | "choice" | "item" | "gather" | "error" | "late" | "possible";
+
+/** What is special about how a node's work is done: a sign, and words for it. */
+export interface Mark {
+  icon: "retrying" | "lock" | "cache" | "undo";
+  text: string;
+}
 
 export interface DrawnNode {
   id: string;
@@ -19,6 +26,9 @@ export interface DrawnNode {
   joins: string | null;
   splits: { kind: SplitKind; text: string } | null;
   perItem: boolean;
+  marks: Mark[];
+  /** Where the author has placed it. */
+  position: Point | null;
 }
 
 export interface DrawnEdge {
@@ -104,15 +114,25 @@ function waitText(wait: NonNullable<NodeDefinition["wait"]>): string {
   if (wait.signal) return `signal ${wait.signal}`;
   if (wait.seconds !== undefined) return `${withoutEquals(String(wait.seconds))} s`;
   if (wait.until) return `until ${withoutEquals(wait.until)}`;
-  return "the first of several";
+  return (wait.any ?? []).map(waitText).join(" or ");
 }
 
 function kindAndDetail(node: NodeDefinition): { kind: NodeKind; detail: string } {
   if (node.tool) return { kind: "tool", detail: node.tool };
-  if (node.graph !== undefined) return { kind: "graph", detail: typeof node.graph === "string" ? node.graph : "graph" };
+  if (node.graph !== undefined) return { kind: "graph", detail: typeof node.graph === "string" ? withoutEquals(node.graph) : "a computed graph" };
   if (node.human) return { kind: "human", detail: node.human.title ?? "a person answers" };
   if (node.wait) return { kind: "wait", detail: waitText(node.wait) };
   return { kind: "point", detail: "routing" };
+}
+
+function marksOf({ retry, lock, cache, compensate }: NodeDefinition): Mark[] {
+  const marks: Mark[] = [];
+  const attempts = retry?.max_attempts ?? 1;
+  if (attempts > 1) marks.push({ icon: "retrying", text: `up to ${attempts} attempts` });
+  if (lock) marks.push({ icon: "lock", text: `one at a time: lock ${withoutEquals(lock)}` });
+  if (cache) marks.push({ icon: "cache", text: `results are kept for ${cache.ttl_s} s` });
+  if (compensate) marks.push({ icon: "undo", text: `undone by ${typeof compensate === "string" ? compensate : compensate.tool}` });
+  return marks;
 }
 
 /**
@@ -147,7 +167,7 @@ export function modelOf(definition: GraphDefinition): GraphModel {
   const drafts = new Map(entries.map(([name, node]) => [name, [...routeDrafts(node.next), ...otherDrafts(node)]]));
   const gathers = mapBodies(definition, (name) => (drafts.get(name) ?? []).map((edge) => edge.target));
   const nodes: DrawnNode[] = [
-    { id: START, kind: "start", label: "Start", detail: "", joins: null, splits: null, perItem: false },
+    { id: START, kind: "start", label: "Start", detail: "", joins: null, splits: null, perItem: false, marks: [], position: null },
   ];
   const edges: DrawnEdge[] = [
     { id: START, source: START, target: definition.start_node, label: "", kind: "next", always: true },
@@ -161,6 +181,8 @@ export function modelOf(definition: GraphDefinition): GraphModel {
       joins: joinText(node.join),
       splits: splitOf(node.next),
       perItem: gathers.has(name),
+      marks: marksOf(node),
+      position: node.position ?? null,
       ...kindAndDetail(node),
     });
     atTheGather(drafts.get(name) ?? [], gathers.get(name)).forEach((edge, index) =>
@@ -168,7 +190,7 @@ export function modelOf(definition: GraphDefinition): GraphModel {
     );
   }
   if (edges.some((edge) => edge.target === END)) {
-    nodes.push({ id: END, kind: "end", label: "End", detail: "", joins: null, splits: null, perItem: false });
+    nodes.push({ id: END, kind: "end", label: "End", detail: "", joins: null, splits: null, perItem: false, marks: [], position: null });
   }
   // A draft may name targets that are not there yet.
   const drawn = new Set(nodes.map((node) => node.id));

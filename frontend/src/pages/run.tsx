@@ -1,12 +1,9 @@
 /** The page of a run: the server's text version gives way to a live one. */
-import { StrictMode, useEffect, useMemo } from "react";
+import { StrictMode, useEffect } from "react";
 import { createRoot } from "react-dom/client";
-import { GraphView } from "../graph/GraphView";
-import { LiveContext } from "../graph/live";
-import { modelOf } from "../graph/model";
 import type { Boot } from "../run/events";
+import { Graph } from "../run/Graph";
 import { Head } from "../run/Head";
-import { liveOf } from "../run/live";
 import { Log } from "../run/Log";
 import { watch } from "../run/watch";
 import { StateInspector } from "../run/StateInspector";
@@ -15,24 +12,14 @@ import { Timeline } from "../run/Timeline";
 import { readJson } from "../ui/boot";
 
 function RunPage({ boot, useRun }: { boot: Boot; useRun: UseRun }) {
-  const model = useMemo(() => modelOf(boot.definition), [boot]);
-  const live = useMemo(() => liveOf(useRun), [useRun]);
-  const selected = useRun((store) => store.selected);
-  const select = useRun((store) => store.select);
   useEffect(() => watch(boot, useRun), [boot, useRun]);
   return (
     <>
       <Head boot={boot} useRun={useRun} />
-      <section className="card run-graph" aria-label="Graph">
-        <div className="canvas">
-          <LiveContext value={live}>
-            <GraphView model={model} selected={selected} onSelect={select} />
-          </LiveContext>
-        </div>
-      </section>
+      <Graph boot={boot} useRun={useRun} />
       <Timeline useRun={useRun} />
-      <Log useRun={useRun} />
-      <StateInspector useRun={useRun} />
+      <Log useRun={useRun} fork={boot.fork} />
+      <StateInspector boot={boot} useRun={useRun} />
     </>
   );
 }

@@ -2,21 +2,38 @@ import { useEffect, useRef, useState } from "react";
 import { Icon } from "../ui/Icon";
 import { clock } from "../ui/time";
 import { Chosen } from "./Chosen";
+import type { Boot } from "./events";
+import { isInside } from "./places";
 import type { UseRun } from "./store";
 
 const SHOWN_LINES = 400;
 /** How near the end, in pixels, still counts as reading the newest line. */
 const NEAR = 24;
 
-export function Log({ useRun }: { useRun: UseRun }) {
+const IS_EVENT = /^\d+$/;
+
+function Fork({ url, csrf, seq }: NonNullable<Boot["fork"]> & { seq: string }) {
+  return (
+    <form className="fork" method="post" action={url}>
+      <input type="hidden" name="csrfmiddlewaretoken" value={csrf} />
+      <button className="chip" name="seq" value={seq} title={`Start a run that goes on from event ${seq}`}>
+        Fork from here
+      </button>
+    </form>
+  );
+}
+
+export function Log({ useRun, fork = null }: { useRun: UseRun; fork?: Boot["fork"] }) {
   const lines = useRun((store) => store.view.log);
   const output = useRun((store) => store.output);
   const selected = useRun((store) => store.selected);
   const list = useRef<HTMLOListElement>(null);
   const [follows, setFollows] = useState(true);
-  const isShown = ({ node }: { node: string | null }) => selected === null || node === selected;
-  const shown = lines.filter(isShown).slice(-SHOWN_LINES);
-  const streams = Object.entries(output).filter(([, stream]) => isShown(stream));
+  const steps = useRun((store) => store.view.steps);
+  const isShown = (address: string | null) =>
+    selected === null || (address !== null && (address === selected || isInside(address, selected)));
+  const shown = lines.filter(({ address }) => isShown(address)).slice(-SHOWN_LINES);
+  const streams = Object.entries(output).filter(([step, { node }]) => isShown(steps.get(step)?.address ?? node));
 
   useEffect(() => {
     if (follows && list.current) list.current.scrollTop = list.current.scrollHeight;
@@ -42,6 +59,7 @@ export function Log({ useRun }: { useRun: UseRun }) {
           <li key={line.key} data-tone={line.tone}>
             <time dateTime={new Date(line.at).toISOString()}>{clock(line.at)}</time>
             <span>{line.text}</span>
+            {fork && IS_EVENT.test(line.key) && <Fork {...fork} seq={line.key} />}
           </li>
         ))}
         {streams.map(([step, { node, text }]) => (

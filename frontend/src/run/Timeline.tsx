@@ -1,27 +1,61 @@
 import { useMemo } from "react";
 import { duration, useNow } from "../ui/time";
+import { spoken } from "./Chosen";
 import { isOver } from "./events";
 import { lanesOf } from "./lanes";
+import { stretchesOf } from "./phases";
+import { isInside, ROOT, splitAddress } from "./places";
 import type { UseRun } from "./store";
-import { type StepView, turnsOf } from "./view";
+import { isQueued, type RunView, type StepView, turnsOf, within } from "./view";
+import { waitText } from "./waits";
 
 const LANE = 7;
 const TICKS = 5;
 /** A bar is never thinner than this, in pixels. */
 const THINNEST = 3;
+/** Deeper subgraphs are indented no further. */
+const DEEPEST = 3;
 
-function rowsOf(steps: Map<string, StepView>): Map<string, StepView[]> {
+const beginning = ({ phases, startedAt }: StepView): number => Math.min(phases[0]?.at ?? startedAt, startedAt);
+
+/** By address, in the order in which nodes began; what a node calls follows it. */
+export function rowsOf(steps: Iterable<StepView>, place: string): Map<string, StepView[]> {
   const rows = new Map<string, StepView[]>();
-  for (const step of steps.values()) {
-    const row = rows.get(step.node);
+  for (const step of steps) {
+    if (!isInside(step.address, place)) continue;
+    const row = rows.get(step.address);
     if (row) row.push(step);
-    else rows.set(step.node, [step]);
+    else rows.set(step.address, [step]);
   }
-  return rows;
+  const order = new Map([...rows.keys()].map((address, index) => [address, index]));
+  const key = (address: string): number[] =>
+    address.split("/").map((_, depth, names) => order.get(names.slice(0, depth + 1).join("/")) ?? -1);
+  const keys = new Map([...rows.keys()].map((address) => [address, key(address)]));
+  return new Map([...rows].sort(([a], [b]) => compare(keys.get(a) ?? [], keys.get(b) ?? [])));
+}
+
+function compare(a: number[], b: number[]): number {
+  for (let depth = 0; depth < Math.min(a.length, b.length); depth += 1) {
+    const difference = (a[depth] ?? 0) - (b[depth] ?? 0);
+    if (difference !== 0) return difference;
+  }
+  return a.length - b.length;
+}
+
+/** A row's bars one under the other, and how many lanes they need; those of queued steps share the last. */
+function placedIn(steps: StepView[], queued: boolean[], to: number): { lanes: number[]; count: number } {
+  const called = steps.filter((_, index) => !queued[index]);
+  const own = lanesOf(called.map((step) => ({ startedAt: beginning(step), finishedAt: step.finishedAt })), to);
+  const used = Math.max(0, ...own.map((lane) => lane + 1));
+  const lane = own.values();
+  const lanes = queued.map((isWaiting) => (isWaiting ? used : (lane.next().value as number)));
+  return { lanes, count: used + (queued.includes(true) ? 1 : 0) };
 }
 
 interface RowProps {
-  node: string;
+  view: RunView;
+  address: string;
+  place: string;
   steps: StepView[];
   from: number;
   to: number;
@@ -29,46 +63,55 @@ interface RowProps {
   onSelect(): void;
 }
 
-function describe(step: StepView, now: number): string {
+function describe(step: StepView, isWaiting: boolean, now: number): string {
   const tries = step.attempt > 1 ? `, attempt ${step.attempt}` : "";
   const where = step.path ? ` ${step.path}` : "";
   const error = step.error ? `\n${step.error}` : "";
-  return `${step.node}${where}: ${step.status}, ${duration((step.finishedAt ?? now) - step.startedAt)}${tries}${error}`;
+  const awaited = waitText(step.wait, step.attempt);
+  if (isWaiting) return `${step.node}${where}: scheduled ${duration(now - step.startedAt)} ago, waits for its turn${tries}`;
+  const doing = `${step.status === "open" ? "running" : step.status}${awaited && ` ${awaited}`}`;
+  return `${step.node}${where}: ${doing}, ${duration((step.finishedAt ?? now) - beginning(step))}${tries}${error}`;
 }
 
-function Row({ node, steps, from, to, selected, onSelect }: RowProps) {
-  const lanes = lanesOf(steps, to);
-  const count = Math.max(...lanes) + 1;
+function Row({ view, address, place, steps, from, to, selected, onSelect }: RowProps) {
+  const stretches = steps.map((step) => stretchesOf(step, to));
+  const queued = steps.map((step) => isQueued(view, step));
+  const { lanes, count } = placedIn(steps, queued, to);
   const share = (ms: number) => `${(100 * ms) / (to - from)}%`;
-  const busy = steps.reduce((sum, step) => sum + (step.finishedAt ?? to) - step.startedAt, 0);
+  const [around, node] = splitAddress(address);
+  const depth = around === place ? 0 : around.slice(place === ROOT ? 0 : place.length + 1).split("/").length;
+  const waiting = queued.filter(Boolean).length;
+  const busy = steps.reduce((sum, step, index) => (queued[index] ? sum : sum + (step.finishedAt ?? to) - beginning(step)), 0);
   const height = count === 1 ? 2 * LANE : LANE;
   return (
     <li className="timeline-row">
-      <button type="button" title={node} aria-pressed={selected} onClick={onSelect}>
+      <button type="button" title={spoken(address)} aria-pressed={selected} onClick={onSelect} data-depth={Math.min(depth, DEEPEST)}>
         {node}
       </button>
       <div className="timeline-track" style={{ height: count * height + 4 }}>
-        {steps.map((step, index) => (
-          <span
-            key={step.id}
-            className="timeline-bar"
-            data-status={step.status}
-            title={describe(step, to)}
-            style={{
-              left: `min(${share(Math.max(step.startedAt - from, 0))}, 100% - ${THINNEST}px)`,
-              minWidth: THINNEST,
-              width: share((step.finishedAt ?? to) - step.startedAt),
-              top: 2 + (lanes[index] ?? 0) * height,
-              height: height - 1,
-            }}
-          />
-        ))}
+        {steps.flatMap((step, index) =>
+          (stretches[index] ?? []).map((stretch, part) => (
+            <span
+              key={`${step.id}.${part}`}
+              className="timeline-bar"
+              data-status={queued[index] ? "queued" : stretch.status}
+              title={describe(step, queued[index] ?? false, to)}
+              style={{
+                left: `min(${share(Math.max(stretch.from - from, 0))}, 100% - ${THINNEST}px)`,
+                minWidth: THINNEST,
+                width: share(stretch.to - stretch.from),
+                top: 2 + (lanes[index] ?? 0) * height,
+                height: height - 1,
+              }}
+            />
+          )),
+        )}
       </div>
       <span className="timeline-sum">
         <span className="visually-hidden">
-          {steps.length} steps, newest {steps.at(-1)?.status},{" "}
+          {steps.length} steps, newest {queued.at(-1) ? "scheduled" : steps.at(-1)?.status},{waiting > 0 && ` ${waiting} of them scheduled only,`}{" "}
         </span>
-        {duration(busy)}
+        {waiting === steps.length ? "scheduled" : duration(busy)}
       </span>
     </li>
   );
@@ -79,10 +122,11 @@ export function Timeline({ useRun }: { useRun: UseRun }) {
   const selected = useRun((store) => store.selected);
   const select = useRun((store) => store.select);
   const now = useNow(!isOver(view.status));
-  const rows = useMemo(() => rowsOf(view.steps), [view.steps]);
-  const steps = [...view.steps.values()];
-  const total = Object.values(view.nodes).reduce((sum, node) => sum + turnsOf(node), 0);
-  const from = Math.min(...steps.map((step) => step.startedAt));
+  const place = useRun((store) => store.place);
+  const rows = useMemo(() => rowsOf(view.steps.values(), place), [view.steps, place]);
+  const steps = [...rows.values()].flat();
+  const total = turnsOf(within(view, place));
+  const from = Math.min(...steps.map(beginning));
   const latest = Math.max(...steps.map((step) => step.finishedAt ?? (isOver(view.status) ? step.startedAt : now)));
   const to = Math.max(latest, from + 1);
   return (
@@ -107,15 +151,17 @@ export function Timeline({ useRun }: { useRun: UseRun }) {
             </span>
           </div>
           <ul data-testid="timeline">
-            {[...rows].map(([node, own]) => (
+            {[...rows].map(([address, own]) => (
               <Row
-                key={node}
-                node={node}
+                key={address}
+                view={view}
+                address={address}
+                place={place}
                 steps={own}
                 from={from}
                 to={to}
-                selected={selected === node}
-                onSelect={() => select(selected === node ? null : node)}
+                selected={selected === address}
+                onSelect={() => select(selected === address ? place || null : address)}
               />
             ))}
           </ul>

@@ -4,22 +4,36 @@
  * `viewOf(boot)` is the run as of the boot's `seq`; `apply` adds newer events, so that the view after them equals the
  * boot of a page loaded then (but for what is kept only for a while: old steps and old log lines).
  */
-import { type Boot, isOver, type RunEvent, type RunHead, type RunStatus, type Scheduled, type StepStatus } from "./events";
+import type { GraphDefinition, MapRoute, NodeDefinition, Route } from "../graph/definition";
+import { Draft, NOTHING } from "./draft";
+import { applyOne } from "./entries";
+import { type Boot, isOver, type Items, type RunEvent, type RunHead, type RunStatus, STEP_STATUSES, type StepStatus } from "./events";
+import { note } from "./lines";
+import type { Phase } from "./phases";
+import { addressOf, isInside, type Places, ROOT } from "./places";
+import { dueAt, type Wait } from "./waits";
 
 export interface StepView {
   id: string;
   node: string;
   path: string;
+  /** Of its node; see places.ts. */
+  address: string;
   status: StepStatus;
   attempt: number;
   startedAt: number;
   finishedAt: number | null;
   error: string;
+  wait: Wait;
+  /** What it did before, as far as it is known. */
+  phases: Phase[];
 }
 
 /** The turns of one node: how many are in which status, and the items of the maps it has opened. */
 export interface NodeView {
   counts: Record<StepStatus, number>;
+  /** Turns that a pause holds before their steps were given out. */
+  ahead: number;
   latest: StepStatus | null;
   items: { total: number; done: number; failed: number };
 }
@@ -29,202 +43,57 @@ export type LogTone = "plain" | "start" | "good" | "bad" | "warn" | "said";
 export interface LogLine {
   key: string;
   at: number;
-  node: string | null;
+  /** Of the node it is about; null for what concerns the whole run. */
+  address: string | null;
   text: string;
   tone: LogTone;
 }
 
+/** What is drawn at a place: the newest graph that began there. */
+export interface Subgraph {
+  graph: string;
+  digest: string;
+}
+
 export interface RunView {
   seq: number;
+  /** `waiting` and `paused` follow from what steps do; see `shownStatus`. */
   status: RunStatus;
+  isPaused: boolean;
+  /** Whether all that runs is there to undo what the run did. */
+  isUndoing: boolean;
   error: string;
   createdAt: number;
   startedAt: number | null;
   finishedAt: number | null;
+  /** By address. */
   nodes: Record<string, NodeView>;
   /** In the order in which they were scheduled. */
   steps: Map<string, StepView>;
-  /** Moves from node to node that were seen, as `source target`. */
+  places: Places;
+  /** By place. */
+  subgraphs: Readonly<Record<string, Subgraph>>;
+  /** The version that the run was moved to while the page was open; null: it has the one that the page began with. */
+  movedTo: { version: string; digest: string } | null;
+  /** Nodes of the run's graph that wait for several branches. */
+  joins: ReadonlySet<string>;
+  /** By the node of the run's graph that opens a map: where its items meet. */
+  gathers: ReadonlyMap<string, string>;
+  /** Nodes of the run's graph whose maps collect nothing: no event tells that an item is over. */
+  untold: ReadonlySet<string>;
+  /** Steps that are given out and not called yet, for want of a place or of a thread; no event tells. */
+  queued: ReadonlySet<string>;
+  /** Moves from address to address that were seen, as `source target`. */
   taken: ReadonlySet<string>;
   log: LogLine[];
   /** Keys written by the newest events, each with the seq that wrote it. */
   written: Record<string, number>;
 }
 
-export const MOST_STEPS = 2_000;
-export const MOST_LOG_LINES = 5_000;
-
-const NOTHING: NodeView = {
-  counts: { running: 0, waiting: 0, completed: 0, failed: 0, cancelled: 0 },
-  latest: null,
-  items: { total: 0, done: 0, failed: 0 },
-};
-
-export const move = (source: string, target: string): string => `${source} ${target}`;
-
 const millis = (time: string | null): number | null => (time === null ? null : Date.parse(time));
 
-/** A copy that may be changed while events are applied: nodes and steps are replaced, never changed in place. */
-class Draft {
-  readonly view: RunView;
-
-  constructor(before: RunView) {
-    this.view = { ...before, nodes: { ...before.nodes }, steps: new Map(before.steps), taken: new Set(before.taken) };
-    this.view.log = [...before.log];
-    this.view.written = { ...before.written };
-  }
-
-  node(name: string): NodeView {
-    const before = this.view.nodes[name] ?? NOTHING;
-    const copy = { ...before, counts: { ...before.counts }, items: { ...before.items } };
-    this.view.nodes[name] = copy;
-    return copy;
-  }
-
-  /** Items are told of with the step of their map. */
-  items(event: RunEvent, which: keyof NodeView["items"], more: number): void {
-    const node = (event.step && this.view.steps.get(event.step)?.node) || event.node;
-    if (node) this.node(node).items[which] += more;
-  }
-
-  schedule([id, node, path]: Scheduled, at: number, attempt?: number): void {
-    const before = this.view.steps.get(id);
-    const turns = this.node(node);
-    if (before) turns.counts[before.status] -= 1;
-    turns.counts.running += 1;
-    this.view.steps.set(id, {
-      id,
-      node,
-      path,
-      status: "running",
-      attempt: attempt ?? before?.attempt ?? 1,
-      startedAt: at,
-      finishedAt: null,
-      error: "",
-    });
-  }
-
-  finish(event: RunEvent, status: StepStatus, at: number): void {
-    const { step: id, node } = event;
-    if (!id || !node) return;
-    const before = this.view.steps.get(id);
-    const turns = this.node(node);
-    // A join that freezes never ran; it has no turn to take back.
-    if (before) turns.counts[before.status] -= 1;
-    turns.counts[status] += 1;
-    turns.latest = status;
-    const fallback = { id, node, path: event.data.path ?? "", attempt: event.data.attempt ?? 1, startedAt: at };
-    const { error, took_ms: tookMs } = event.data;
-    this.view.steps.set(id, {
-      ...(before ?? fallback),
-      ...(tookMs !== undefined && { startedAt: at - tookMs }),
-      status,
-      finishedAt: at,
-      error: error ? `${error.type}: ${error.message}` : "",
-    });
-  }
-
-  end(status: RunStatus, at: number, error = ""): void {
-    Object.assign(this.view, { status, error, finishedAt: at });
-  }
-
-  done(): RunView {
-    this.view.log.splice(0, this.view.log.length - MOST_LOG_LINES);
-    let surplus = this.view.steps.size - MOST_STEPS;
-    for (const step of surplus > 0 ? this.view.steps.values() : []) {
-      if (surplus <= 0) break;
-      if (step.finishedAt === null) continue;
-      this.view.steps.delete(step.id);
-      surplus -= 1;
-    }
-    return this.view;
-  }
-}
-
-function applyOne(draft: Draft, event: RunEvent): void {
-  const { view } = draft;
-  const at = Date.parse(event.at);
-  switch (event.type) {
-    case "RunReopened":
-      Object.assign(view, { status: "running", finishedAt: null, error: "" });
-      break;
-    case "StepCompleted":
-      // A step that opens a map is over when its items are: MapClosed.
-      if (event.data.items) draft.items(event, "total", event.data.items.length);
-      else draft.finish(event, "completed", at);
-      for (const key of Object.keys(event.data.update ?? {})) view.written[key] = event.seq;
-      break;
-    case "MapClosed":
-      draft.finish(event, "completed", at);
-      break;
-    case "StepFailed":
-    case "MapFailed":
-    case "BranchFrozen":
-      draft.finish(event, "failed", at);
-      break;
-    case "StepCancelled":
-      draft.finish(event, "cancelled", at);
-      break;
-    case "StepRescheduled": {
-      const step = event.step ? view.steps.get(event.step) : undefined;
-      if (!step) break;
-      draft.schedule([step.id, step.node, step.path], at, event.data.attempt ?? step.attempt + 1);
-      break;
-    }
-    case "ItemCollected":
-      draft.items(event, "done", 1);
-      break;
-    case "ItemFailed":
-      draft.items(event, "failed", 1);
-      break;
-    case "RunCompleted":
-      draft.end("completed", at);
-      break;
-    case "RunFailed":
-    case "RunTimedOut":
-      draft.end("failed", at, event.message);
-      break;
-    case "RunCancelled":
-      draft.end("cancelled", at);
-      break;
-  }
-  for (const scheduled of event.data.scheduled ?? []) draft.schedule(scheduled, at);
-}
-
-const TONES: Record<string, LogTone> = {
-  StepCompleted: "good",
-  MapClosed: "good",
-  RunCompleted: "good",
-  StepFailed: "bad",
-  MapFailed: "bad",
-  BranchFrozen: "bad",
-  ItemFailed: "bad",
-  RunFailed: "bad",
-  RunTimedOut: "bad",
-  ConflictForeseen: "warn",
-  StepCancelled: "warn",
-  RunCancelled: "warn",
-  StepRescheduled: "warn",
-};
-
-const LEVELS: Record<string, LogTone> = { warning: "warn", error: "bad", critical: "bad" };
-
-function toneOf({ type, data }: RunEvent): LogTone {
-  return type === "LogWritten" ? (LEVELS[data.level ?? ""] ?? "said") : (TONES[type] ?? "plain");
-}
-
-function note(draft: Draft, event: RunEvent): void {
-  const { view } = draft;
-  const at = Date.parse(event.at);
-  view.log.push({ key: `${event.seq}`, at, node: event.node, text: event.message, tone: toneOf(event) });
-  (event.data.scheduled ?? []).forEach(([, node, path], index) => {
-    const text = `Started node: ${node}${path ? ` (${path})` : ""}`;
-    view.log.push({ key: `${event.seq}.${index}`, at, node, text, tone: "start" });
-  });
-  for (const target of event.node ? (event.data.route ?? []) : []) {
-    (view.taken as Set<string>).add(move(event.node as string, target));
-  }
-}
+/** Of a run that goes on the steps tell the rest. */
+const outline = (status: RunStatus): RunStatus => (status === "pending" || isOver(status) ? status : "running");
 
 /** The view after these events; those it already knows are ignored. */
 export function apply(before: RunView, events: RunEvent[]): RunView {
@@ -241,53 +110,151 @@ export function apply(before: RunView, events: RunEvent[]): RunView {
   return draft.done();
 }
 
+/** The view at a later moment: attempts that were to wait until now run. */
+export function promote(before: RunView, now: number): RunView {
+  const due = [...before.steps.values()].filter(({ status, wait }) => status === "retrying" && (dueAt(wait) ?? now) <= now);
+  if (due.length === 0) return before;
+  const draft = new Draft(before);
+  for (const step of due) draft.put({ ...step, status: "running", wait: null });
+  return draft.done();
+}
+
+/** What the view has to know of the run's graph. */
+export function marksOf({ nodes }: GraphDefinition): Pick<RunView, "joins" | "gathers" | "untold"> {
+  const named = (has: (node: NodeDefinition) => boolean) => new Set(Object.keys(nodes).filter((name) => has(nodes[name]!)));
+  const gathers = Object.entries(nodes).flatMap(([name, { next }]) => (isMap(next) && next.join ? [[name, next.join] as const] : []));
+  return { gathers: new Map(gathers), joins: named((node) => Boolean(node.join)), untold: named(({ next }) => isMap(next) && !next.collect) };
+}
+
+const isMap = (next: Route | null | undefined): next is MapRoute => typeof next === "object" && next !== null && "map" in next;
+
+/** Whether a map is open of which no event tells how many items are over. In subgraphs any may be such a one. */
+export const hasUntold = ({ nodes, untold }: RunView): boolean =>
+  Object.entries(nodes).some(([address, { counts, items }]) => counts.open > 0 && items.total > 0 && (untold.has(address) || address.includes("/")));
+
+/** The view with the items of maps that collect nothing. */
+export function withItems(view: RunView, maps: Items): RunView {
+  const draft = new Draft(view);
+  for (const { address, done, failed } of maps) Object.assign(draft.node(address).items, { done, failed });
+  return draft.done();
+}
+
+/** Whether steps may be queued: as long as one is, or several are said to run at once. */
+export const mayQueue = (view: RunView): boolean => !isOver(view.status) && (view.queued.size > 0 || within(view, ROOT).counts.running > 1);
+
+/** The view with these steps queued. That one has begun is known when it is found to be queued no more. */
+export function withQueued(before: RunView, steps: string[], now: number): RunView {
+  const queued = new Set(steps);
+  const begun = [...before.queued].filter((id) => !queued.has(id)).map((id) => before.steps.get(id));
+  const draft = new Draft(before);
+  draft.view.queued = queued;
+  for (const step of begun) if (step?.status === "running") draft.put({ ...step, startedAt: now });
+  return draft.done();
+}
+
 export function viewOf(boot: Boot): RunView {
   const { run } = boot;
   const draft = new Draft({
     seq: boot.seq,
-    status: run.status,
+    status: outline(run.status),
+    isPaused: boot.is_paused,
+    isUndoing: boot.is_undoing,
     error: run.error,
     createdAt: Date.parse(run.created_at),
     startedAt: millis(run.started_at),
     finishedAt: millis(run.finished_at),
     nodes: {},
     steps: new Map(),
+    places: Object.fromEntries(boot.subgraphs.flatMap(({ place, paths }) => paths.map((path) => [path, place]))),
+    subgraphs: Object.fromEntries(boot.subgraphs.map(({ place, graph, digest }) => [place, { graph, digest }])),
+    movedTo: null,
+    ...marksOf(boot.definition),
+    queued: new Set(boot.queued),
     taken: new Set(),
     log: [],
     written: {},
   });
   const latest = new Map<string, number>();
-  for (const { node, status, count, latest_seq: latestSeq } of boot.nodes) {
-    const turns = draft.node(node);
+  for (const { address, status, count, latest_seq: latestSeq } of boot.nodes) {
+    const turns = draft.node(address);
+    if (status === "ahead") {
+      turns.ahead = count;
+      continue;
+    }
     turns.counts[status] = count;
-    if (latestSeq > (latest.get(node) ?? 0)) {
-      latest.set(node, latestSeq);
+    if (latestSeq > (latest.get(address) ?? 0)) {
+      latest.set(address, latestSeq);
       turns.latest = status;
     }
   }
-  for (const { node, ...items } of boot.maps) Object.assign(draft.node(node).items, items);
+  for (const { address, ...items } of boot.maps) Object.assign(draft.node(address).items, items);
   for (const { step: id, started_at: startedAt, finished_at: finishedAt, ...rest } of boot.steps) {
-    draft.view.steps.set(id, { id, ...rest, startedAt: Date.parse(startedAt), finishedAt: millis(finishedAt) });
+    const address = addressOf(draft.view.places, rest.path, rest.node);
+    const times = { startedAt: Date.parse(startedAt), finishedAt: millis(finishedAt) };
+    draft.view.steps.set(id, { id, ...rest, address, ...times, phases: [] });
   }
-  for (const event of boot.events) note(draft, event);
+  for (const event of boot.events) {
+    draft.mark(event);
+    note(draft, event);
+  }
   return draft.done();
 }
 
 /** That a worker has begun is told by no event, and why a run failed is told in full by its head alone. */
 export function withHead(view: RunView, head: RunHead): RunView {
   if (isOver(view.status)) return { ...view, error: head.error };
+  // That somebody stepped out of the run itself is told by no event, either.
+  if (view.isPaused && head.seq >= view.seq && head.status !== "paused" && !isOver(head.status)) return released(view);
   if (view.status !== "pending" || isOver(head.status)) return view;
-  return { ...view, status: head.status, startedAt: millis(head.started_at) };
+  return { ...view, status: outline(head.status), startedAt: millis(head.started_at) };
 }
+
+function released(view: RunView): RunView {
+  const draft = new Draft(view);
+  draft.release();
+  return draft.done();
+}
+
+export const isQueued = ({ queued }: RunView, { id, status }: StepView): boolean => status === "running" && queued.has(id);
+
+export type NodeStatus = StepStatus | "idle" | "undoing" | "queued";
+
+/** What is under way comes first, then what is waited for. */
+const PRESENT: StepStatus[] = ["running", "open", "retrying", "waiting", "held"];
 
 /** What a node shows: what it does now, else how its newest turn ended. */
-export function statusOf(node: NodeView | undefined): StepStatus | "idle" {
+export function statusOf(node: NodeView | undefined, isUndoing = false): NodeStatus {
   if (!node) return "idle";
-  const { counts } = node;
-  if (counts.running > 0) return "running";
-  if (counts.waiting > 0) return "waiting";
-  return node.latest ?? "idle";
+  const present = PRESENT.find((status) => node.counts[status] > 0);
+  if (present) return isUndoing && present === "running" ? "undoing" : present;
+  return node.ahead > 0 ? "held" : (node.latest ?? "idle");
 }
 
-export const turnsOf = (node: NodeView | undefined): number =>
-  node ? Object.values(node.counts).reduce((sum, count) => sum + count, 0) : 0;
+/** How often the node was or is done; that it was undone is no turn. */
+export function turnsOf(node: NodeView | undefined, isUndoing = false): number {
+  if (!node) return 0;
+  const isTurn = (status: StepStatus) => status !== "undone" && !(isUndoing && PRESENT.includes(status));
+  return STEP_STATUSES.filter(isTurn).reduce((sum, status) => sum + node.counts[status], 0);
+}
+
+/** The nodes at a place and in all that is called there, taken together. */
+export function within({ nodes }: RunView, place: string): NodeView {
+  const sum = { ...NOTHING, counts: { ...NOTHING.counts } };
+  for (const [address, { counts, ahead }] of Object.entries(nodes)) {
+    if (!isInside(address, place)) continue;
+    for (const status of STEP_STATUSES) sum.counts[status] += counts[status];
+    sum.ahead += ahead;
+  }
+  return sum;
+}
+
+export type ShownStatus = RunStatus | "pausing" | "undoing";
+
+/** The run's status in a word. */
+export function shownStatus(view: RunView): ShownStatus {
+  if (view.status !== "running") return view.status;
+  const { counts, ahead } = within(view, ROOT);
+  if (counts.running > 0) return view.isPaused ? "pausing" : view.isUndoing ? "undoing" : "running";
+  if (view.isPaused) return "paused";
+  return counts.retrying + counts.waiting + counts.held + ahead > 0 ? "waiting" : "running";
+}

@@ -1,13 +1,17 @@
 /** Keeps a run's store current: events over the socket, the state over REST whenever events may have changed it. */
-import { type Boot, isOver, type RunHead, type StateView } from "./events";
+import { type Boot, isOver, type Items, type RunHead, type StateView } from "./events";
 import { follow } from "./socket";
 import type { UseRun } from "./store";
+import { hasUntold, mayQueue } from "./view";
 
 const STATE_EVERY_MS = 700;
 const PENDING_EVERY_MS = 1_000;
+/** No event tells what waits for a thread or a process in its worker. */
+const QUEUED_EVERY_MS = 3_000;
+const TICK_MS = 250;
 
 /** The answer as JSON; null if there is none, which the socket's state then tells too. */
-async function read<T>(url: string): Promise<T | null> {
+export async function read<T>(url: string): Promise<T | null> {
   try {
     const response = await fetch(url, { headers: { Accept: "application/json" } });
     return response.ok ? ((await response.json()) as T) : null;
@@ -28,6 +32,19 @@ export function watch({ urls }: Boot, useRun: UseRun): () => void {
     const state = await read<StateView>(urls.state);
     reading = false;
     if (state) useRun.getState().showState(state);
+    if (hasUntold(useRun.getState().view)) await readItems();
+    await readQueued();
+  };
+  const readItems = async () => {
+    const items = await read<{ maps: Items }>(urls.items);
+    if (items) useRun.getState().showItems(items.maps);
+  };
+  const readQueued = async () => {
+    const { view: before } = useRun.getState();
+    const answer = mayQueue(before) ? await read<{ steps: string[] }>(urls.queued) : null;
+    const { view: now, showQueued } = useRun.getState();
+    const isNews = answer !== null && (answer.steps.length !== now.queued.size || answer.steps.some((id) => !now.queued.has(id)));
+    if (isNews) showQueued(answer.steps, Date.now());
   };
   const soon = () => {
     timer ||= window.setTimeout(() => void readState(), STATE_EVERY_MS);
@@ -47,11 +64,14 @@ export function watch({ urls }: Boot, useRun: UseRun): () => void {
     if (useRun.getState().view.status === "pending") void readHead();
     else clearInterval(pending);
   }, PENDING_EVERY_MS);
+  const queueing = window.setInterval(() => void readQueued(), QUEUED_EVERY_MS);
+  const ticking = window.setInterval(() => useRun.getState().tick(Date.now()), TICK_MS);
   const stop = follow(urls.socket, {
     cursor: () => useRun.getState().view.seq,
     onEvents: (events) => {
       useRun.getState().receive(events);
       soon();
+      if (events.some(({ type, data }) => type === "StepReleased" && data.mode === "out")) void readHead();
     },
     onOutput: (chunks) => useRun.getState().hear(chunks),
     onEnd: () => {
@@ -63,6 +83,8 @@ export function watch({ urls }: Boot, useRun: UseRun): () => void {
   return () => {
     clearTimeout(timer);
     clearInterval(pending);
+    clearInterval(queueing);
+    clearInterval(ticking);
     stop();
   };
 }

@@ -12,7 +12,12 @@ export function duration(ms: number): string {
 
 const CLOCK = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false });
 
-export const clock = (at: number): string => `${CLOCK.format(at)}.${String(Math.floor(at % 1_000)).padStart(3, "0")}`;
+export const clock = (at: number, exact = true): string =>
+  exact ? `${CLOCK.format(at)}.${String(Math.floor(at % 1_000)).padStart(3, "0")}` : CLOCK.format(at);
+
+const DAY = new Intl.DateTimeFormat(undefined, { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", hour12: false });
+
+export const day = (at: number): string => DAY.format(at);
 
 const FULL = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
 
