@@ -8,6 +8,8 @@ import sqlite3
 from importlib.metadata import version
 from pathlib import Path
 
+BUSY_LOAD = 0.5
+
 
 def facts() -> dict[str, str | int | float]:
     return {
@@ -17,6 +19,11 @@ def facts() -> dict[str, str | int | float]:
         "kernel": platform.release(),
         "load_before": round(os.getloadavg()[0], 2),
     }
+
+
+def is_busy() -> bool:
+    """Whether other programs have kept more than half a core busy over the last minute."""
+    return os.getloadavg()[0] > BUSY_LOAD
 
 
 def versions() -> dict[str, str]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from benchmarks.runner import Outcome
-from benchmarks.scenarios import Figure, Growth, Scenario
+from benchmarks.scenario import Figure, Growth, Scenario
 
 COLUMNS = ("", "ours", "LangGraph", "ours is", "target", "met")
 
@@ -30,6 +30,8 @@ class Row:
 
 def rows_of(scenario: Scenario, outcome: Outcome) -> list[Row]:
     """The rows of one scenario."""
+    if outcome.skipped:
+        return [Row(title=scenario.name, ours="skipped")]
     if outcome.failure:
         return [Row(title=scenario.name, ours="failed", is_met=False)]
     return [_compare(figure, outcome.ours[figure.key], outcome.peer.get(figure.key, [])) for figure in scenario.figures]
@@ -38,10 +40,12 @@ def rows_of(scenario: Scenario, outcome: Outcome) -> list[Row]:
 def growth_row(growth: Growth, outcomes: Mapping[str, Outcome]) -> Row | None:
     """The row of a growth, if both its scenarios were measured."""
     large, small = outcomes.get(growth.large), outcomes.get(growth.small)
-    if large is None or small is None or large.failure or small.failure:
+    if large is None or small is None or not large.ours.get(growth.key) or not small.ours.get(growth.key):
         return None
     ours = median(large.ours[growth.key]) / median(small.ours[growth.key])
-    peer = f"{median(large.peer[growth.key]) / median(small.peer[growth.key]):.2f} x" if large.peer else ""
+    peer = (
+        f"{median(large.peer[growth.key]) / median(small.peer[growth.key]):.2f} x" if large.peer and small.peer else ""
+    )
     return Row(
         title=growth.title,
         ours=f"{ours:.2f} x",

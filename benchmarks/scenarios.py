@@ -2,55 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
+from benchmarks.scenario import Figure, Growth, Scenario
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Figure:
-    """One row of the table: a number that a scenario reports."""
-
-    key: str
-    """Its name in what the scenario prints."""
-    title: str
-    unit: str
-    more_is_better: bool = False
-    target: float | None = None
-    """The most our median may be; the least where more is better."""
-    target_ratio: float | None = None
-    """How many times better than the peer's median ours has to be."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Scenario:
-    """A measurement that runs in a fresh process, on a fresh database file, on each side."""
-
-    name: str
-    ours: tuple[str, Mapping[str, Any]]
-    """The measure of `benchmarks.ours` and its parameters."""
-    peer: tuple[str, Mapping[str, Any]] | None
-    """The measure of `benchmarks.langgraph_side`; None where there is nothing to compare."""
-    figures: tuple[Figure, ...]
-    environment: Mapping[str, str] = field(default_factory=dict)
-    """Variables of our side."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Growth:
-    """A row that divides the medians of two scenarios: how a figure grows with the size of the work."""
-
-    title: str
-    key: str
-    large: str
-    small: str
-    target: float
+SMALL, LARGE, HUGE = 100, 1_600, 100_000
+CHUNK = 1024
+SHORT_CHUNK = 64
+"""What `HUGE` turns append, so that the state stays under the limit of its size."""
 
 
 def _steps(
-    name: str, title: str, *, target: float | None = None, target_ratio: float | None = None, **setting: Any
+    name: str,
+    title: str,
+    *,
+    lengths: tuple[int, ...] = (100, 1000),
+    tool: str = "bench_count",
+    durability: str = "sync",
+    target: float | None = None,
+    target_ratio: float | None = None,
+    **setting: Any,
 ) -> tuple[Scenario, ...]:
-    tool, durability = setting.get("tool", "bench_count"), setting.get("durability", "sync")
+    """A loop of short steps in several lengths; `setting` are fields of its scenarios."""
     return tuple(
         Scenario(
             name=f"{name}-{steps}",
@@ -65,38 +38,86 @@ def _steps(
                     target_ratio=target_ratio,
                 ),
             ),
-            environment=setting.get("environment", {}),
+            is_quick=name == "step" or steps == lengths[-1],
+            **setting,
         )
-        for steps in (100, 1000)
+        for steps in lengths
     )
 
 
-def _append(steps: int, *, channel: str = "list", peer_title: str = "") -> Scenario:
-    title = f"{steps:,} steps that append 1 KiB{peer_title}"
+def _append(
+    steps: int, *, characters: int = CHUNK, channel: str = "list", peer_title: str = "", **setting: Any
+) -> Scenario:
+    size = "1 KiB" if characters == CHUNK else f"{characters} B"
+    title = f"{steps:,} steps that append {size}{peer_title}"
     figures = [
         Figure(key="took_ms", title=title, unit="ms"),
         Figure(key="us_step", title=f"{title}: a step", unit="µs"),
         Figure(key="stored_bytes", title=f"{title}: stored", unit="B"),
-        Figure(key="stored_ratio", title=f"{title}: stored / appended", unit="x", target=3.0),
     ]
+    if characters == CHUNK:
+        figures.append(Figure(key="stored_ratio", title=f"{title}: stored / appended", unit="x", target=3.0))
+    else:
+        figures.append(Figure(key="stored_bytes_step", title=f"{title}: stored a step", unit="B"))
     if steps == LARGE and channel == "list":
-        figures += [
+        figures.append(
             Figure(
                 key="stored_ratio_without_snapshots", title=f"{title}: the same without snapshots", unit="x", target=1.8
-            ),
-            Figure(
-                key="slowest_read_ms", title=f"{title}: slowest reading of its state at any seq", unit="ms", target=50
-            ),
+            )
+        )
+    if steps >= LARGE:
+        figures += [
+            Figure(key="read_p50_ms", title=f"{title}: reading its state at a random seq, p50", unit="ms"),
+            Figure(key="slowest_read_ms", title=f"{title}: the slowest of 20 readings", unit="ms", target=50),
         ]
     return Scenario(
         name=f"append-{steps}" + ("" if channel == "list" else f"-{channel}"),
-        ours=("append", {"steps": steps}),
-        peer=("append", {"steps": steps, "channel": channel}),
+        ours=("append", {"steps": steps, "characters": characters}),
+        peer=("append", {"steps": steps, "characters": characters, "channel": channel}),
         figures=tuple(figures),
+        **setting,
     )
 
 
-SMALL, LARGE = 100, 1600
+def _map(name: str, items: int, title: str, *, target: float | None, **setting: Any) -> Scenario:
+    return Scenario(
+        name=name,
+        ours=("fan_out", {"items": items, "tool": "noop", "inputs": {}}),
+        peer=("fan_out", {"items": items, "style": "none"}),
+        figures=(Figure(key="took_ms", title=title, unit="ms", target=target),),
+        **setting,
+    )
+
+
+def _wait(style: str, tool: str, title: str, *, target: float) -> Scenario:
+    return Scenario(
+        name=f"wait-100-{style}",
+        ours=("fan_out", {"items": 100, "tool": tool, "inputs": {"seconds": 0.05}}),
+        peer=("fan_out", {"items": 100, "style": style, "seconds": 0.05}),
+        figures=(Figure(key="took_ms", title=f"100 items that wait 50 ms, {title}", unit="ms", target=target),),
+    )
+
+
+def _cpu(executor: str, title: str, *, target: float | None, **setting: Any) -> Scenario:
+    work = {"items": 8, "tool": "bench_burn", "inputs": {"seconds": 0.25}, "executor": executor, "warm_up": 2}
+    return Scenario(
+        name=f"cpu-8-{executor}",
+        ours=("fan_out", work),
+        peer=("fan_out", {"items": 8, "style": "cpu", "seconds": 0.25, "warm_up": 2}),
+        figures=(Figure(key="took_ms", title=f"8 items of 0.25 s of CPU, {title}", unit="ms", target=target),),
+        **setting,
+    )
+
+
+def _throughput(name: str, title: str, *, target: float, **setting: Any) -> Scenario:
+    return Scenario(
+        name=name,
+        ours=("throughput", {"runs": 200}),
+        peer=("throughput", {"runs": 200, "threads": 8}),
+        figures=(Figure(key="runs_s", title=title, unit="runs/s", more_is_better=True, target=target),),
+        **setting,
+    )
+
 
 SCENARIOS: tuple[Scenario, ...] = (
     *_steps("step", "committed before the next", target=200, target_ratio=4.5),
@@ -104,6 +125,16 @@ SCENARIOS: tuple[Scenario, ...] = (
     *_steps("step-full", "synchronous FULL", environment={"WORKFLOW_SQLITE_SYNCHRONOUS": "FULL"}),
     *_steps("step-async", "durability async", durability="async"),
     *_steps("step-exit", "durability exit", durability="exit", target=60),
+    *_steps("pg-step", "PostgreSQL", lengths=(1000,), database="postgres", target=650, target_ratio=2.2),
+    *_steps("pg-step-async", "PostgreSQL, durability async", lengths=(1000,), database="postgres", durability="async"),
+    *_steps(
+        "pg-step-exit",
+        "PostgreSQL, durability exit",
+        lengths=(1000,),
+        database="postgres",
+        durability="exit",
+        target=60,
+    ),
     Scenario(
         name="writes",
         ours=("writes", {"tool": "bench_count"}),
@@ -117,35 +148,49 @@ SCENARIOS: tuple[Scenario, ...] = (
         ),
     ),
     *(_append(steps) for steps in (SMALL, 400, LARGE)),
-    _append(LARGE, channel="delta", peer_title=" (peer: DeltaChannel, beta)"),
-    Scenario(
-        name="map-1000",
-        ours=("fan_out", {"items": 1000, "tool": "noop", "inputs": {}}),
-        peer=("fan_out", {"items": 1000, "wait_s": 0, "style": "sync"}),
-        figures=(Figure(key="took_ms", title="map of 1,000 no-ops and join", unit="ms", target=250),),
+    _append(LARGE, channel="delta", peer_title=" (peer: DeltaChannel, beta)", is_quick=False),
+    _append(
+        HUGE,
+        characters=SHORT_CHUNK,
+        channel="delta",
+        peer_title=" (peer: DeltaChannel, beta)",
+        is_long=True,
+        timeout_s=3600,
     ),
+    _map("map-100", 100, "map of 100 no-ops and join", target=None),
+    _map("map-1000", 1000, "map of 1,000 no-ops and join", target=250),
+    _map("pg-map-1000", 1000, "map of 1,000 no-ops and join, PostgreSQL", target=400, database="postgres"),
+    _wait("async", "sleep", "async", target=80),
+    _wait("sync", "bench_sleep_in_thread", "sync", target=120),
+    _cpu("process", "in processes (peer: threads)", target=1100),
+    _cpu("thread", "in threads", target=None, is_quick=False),
     Scenario(
-        name="wait-100-async",
-        ours=("fan_out", {"items": 100, "tool": "sleep", "inputs": {"seconds": 0.05}}),
-        peer=("fan_out", {"items": 100, "wait_s": 0.05, "style": "async"}),
-        figures=(Figure(key="took_ms", title="100 items that wait 50 ms, async", unit="ms", target=80),),
-    ),
-    Scenario(
-        name="wait-100-thread",
-        ours=("fan_out", {"items": 100, "tool": "bench_sleep_in_thread", "inputs": {"seconds": 0.05}}),
-        peer=("fan_out", {"items": 100, "wait_s": 0.05, "style": "sync"}),
-        figures=(Figure(key="took_ms", title="100 items that wait 50 ms, sync", unit="ms", target=120),),
-    ),
-    Scenario(
-        name="throughput",
-        ours=("throughput", {"runs": 200}),
-        peer=("throughput", {"runs": 200, "threads": 8}),
+        name="straggler",
+        ours=("straggler", {"times": 3}),
+        peer=("straggler", {"times": 3}),
         figures=(
-            Figure(
-                key="runs_s", title="200 runs of 5 steps, one driver", unit="runs/s", more_is_better=True, target=450
-            ),
+            Figure(key="chain_ms", title="20 short steps beside a branch of 1 s: end of the chain", unit="ms"),
+            Figure(key="alone_ms", title="… the same chain alone", unit="ms"),
+            Figure(key="against_alone", title="… beside the branch against alone", unit="x", target=1.5),
         ),
     ),
+    Scenario(
+        name="resume",
+        ours=("resume_after_kill", {"steps": 200, "pause_s": 0.01, "kills": 3}),
+        peer=("resume_after_kill", {"steps": 200, "pause_s": 0.01, "kills": 3}),
+        figures=(
+            Figure(
+                key="resume_ms",
+                title="from SIGKILL to the run's next step, in another driver (peer: in a new process)",
+                unit="ms",
+                target=5000,
+            ),
+            Figure(key="slowest_resume_ms", title="… the slowest of 3", unit="ms", target=5000),
+            Figure(key="taken_up_ms", title="… of which until another driver has the run", unit="ms"),
+        ),
+    ),
+    _throughput("throughput", "200 runs of 5 steps, one driver", target=450),
+    _throughput("pg-throughput", "200 runs of 5 steps, one driver, PostgreSQL", target=250, database="postgres"),
     Scenario(
         name="rest-throughput",
         ours=("rest_throughput", {"runs": 200, "threads": 8}),
@@ -172,6 +217,28 @@ SCENARIOS: tuple[Scenario, ...] = (
             ),
             Figure(key="submit_to_created_p50_ms", title="… of which until the run is created, p50", unit="ms"),
             Figure(key="created_to_claimed_p50_ms", title="… of which until a driver has it, p50", unit="ms"),
+        ),
+    ),
+    Scenario(
+        name="sockets",
+        ours=("many_sockets", {"sockets": 1000, "turns": 60, "pause_s": 0.1}),
+        peer=None,
+        figures=(
+            Figure(key="p50_ms", title="1,000 sockets on one run: from an event to its arrival, p50", unit="ms"),
+            Figure(key="p95_ms", title="1,000 sockets on one run: from an event to its arrival, p95", unit="ms"),
+            Figure(key="max_ms", title="1,000 sockets on one run: from an event to its arrival, slowest", unit="ms"),
+            Figure(key="connecting_s", title="1,000 sockets on one run: until all are connected", unit="s"),
+        ),
+    ),
+    Scenario(
+        name="soak",
+        ours=("soak", {"settled": 500, "runs": 3000}),
+        peer=None,
+        is_quick=False,
+        figures=(
+            Figure(key="settled_mib", title="memory of a driver after 500 runs of 5 steps", unit="MiB"),
+            Figure(key="grown_mib", title="… and how much more after 2,500 others", unit="MiB", target=8),
+            Figure(key="grown_bytes_run", title="… which is, a run", unit="B"),
         ),
     ),
 )

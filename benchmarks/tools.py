@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
+from pathlib import Path
 
-from benchmarks.workload import chunk
+from benchmarks.workload import burn, chunk
 from tools import tool
 
 
@@ -21,18 +23,31 @@ def bench_count_in_thread(n: int) -> dict[str, int]:
 
 
 @tool(effect="pure")
-async def bench_append(n: int) -> dict[str, object]:
-    """Add 1 KiB to a list."""
-    return {"n": n + 1, "chunks": chunk(n)}
+async def bench_append(n: int, characters: int) -> dict[str, object]:
+    """Add a text to a list."""
+    return {"n": n + 1, "chunks": chunk(n, characters)}
 
 
 @tool(effect="read")
 async def bench_stamp() -> dict[str, int]:
     """Note the time at which the step runs."""
-    return {"first_step_ns": time.time_ns()}
+    return {"stamped_ns": time.time_ns()}
 
 
 @tool(effect="read")
 def bench_sleep_in_thread(seconds: float) -> None:
     """Wait in a thread."""
     time.sleep(seconds)
+
+
+@tool(effect="pure")
+def bench_burn(seconds: float) -> None:
+    """Need a core."""
+    burn(seconds)
+
+
+@tool(effect="read")
+async def bench_wait_for_file(gate: str) -> None:
+    """Wait until the file is there."""
+    while not Path(gate).exists():  # noqa: ASYNC110, ASYNC240 - another process makes it
+        await asyncio.sleep(0.005)

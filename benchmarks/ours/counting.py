@@ -54,7 +54,10 @@ class Tally:
 
 
 def writes(*, tool: str) -> dict[str, float]:
-    """Commits, writing statements, rows, reads and bytes a step: the difference between two loops, divided."""
+    """Commits, writing statements, rows, reads and bytes a step: the difference between two loops, divided.
+
+    Rounded to hundredths, for the driver's pacemaker beats in between.
+    """
     tally = Tally()
     with tally.watching_new_connections(), watched_stores() as times, driver():
         version = publish(definitions.loop(tool))
@@ -68,4 +71,4 @@ def writes(*, tool: str) -> dict[str, float]:
             must_be_completed(run)
             totals.append({**counts, "bytes": folded_bytes() - before})
     _, short, long = totals
-    return {f"{key}_step": (long[key] - short[key]) / (LONG - SHORT) for key in long}
+    return {f"{key}_step": round((long[key] - short[key]) / (LONG - SHORT), 2) for key in long}

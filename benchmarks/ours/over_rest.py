@@ -56,7 +56,7 @@ class Client:
 
 def rest_throughput(*, runs: int, threads: int) -> dict[str, float]:
     """Runs a second, from the first submit until all runs are over."""
-    with _server() as (url, key), closing(Client(url, key)) as client:
+    with server() as (url, key), closing(Client(url, key)) as client:
         graph = client.post("/graph/create", definitions.short_run())["graph_id"]
         body = {"graph_id": graph, "initial_state": {}}
         _warm_up(client, body)
@@ -78,7 +78,7 @@ def rest_throughput(*, runs: int, threads: int) -> dict[str, float]:
 def latency(*, submits: int, pause_s: float) -> dict[str, float]:
     """From the submit to the moment the first step's tool runs, on an idle server; and where that time goes."""
     submitted_ns: dict[str, int] = {}
-    with _server() as (url, key), closing(Client(url, key)) as client:
+    with server() as (url, key), closing(Client(url, key)) as client:
         graph = client.post("/graph/create", definitions.short_run())["graph_id"]
         body = {"graph_id": graph, "initial_state": {}}
         _warm_up(client, body)
@@ -91,7 +91,7 @@ def latency(*, submits: int, pause_s: float) -> dict[str, float]:
         for run in Run.objects.filter(uuid__in=submitted_ns):
             _, answer = client.get(f"/graph/state/{run.uuid}")
             start_ns = submitted_ns[str(run.uuid)]
-            waits_s.append((answer["current_state"]["first_step_ns"] - start_ns) / 1e9)
+            waits_s.append((answer["current_state"]["stamped_ns"] - start_ns) / 1e9)
             accepted_s.append(run.created_at.timestamp() - start_ns / 1e9)
             claimed_s.append((run.started_at - run.created_at).total_seconds())
     return {
@@ -102,7 +102,7 @@ def latency(*, submits: int, pause_s: float) -> dict[str, float]:
 
 
 @contextmanager
-def _server() -> Iterator[tuple[str, str]]:
+def server() -> Iterator[tuple[str, str]]:
     """A server on a free port and an API key for it. Outside development mode, as it would be deployed."""
     _, key = issue_api_key(name="benchmark", role=Role.ADMIN, actor=actor())
     command = [sys.executable, "manage.py", "serve", "--port", "0"]
