@@ -3,7 +3,9 @@
 from collections.abc import Callable, Iterator
 
 import pytest
+from coverage import Coverage
 from django.contrib.auth.models import User
+from django.test import TransactionTestCase
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 from rest_framework.test import APIClient
@@ -11,6 +13,9 @@ from rest_framework.test import APIClient
 from accounts.actor import Actor
 from accounts.models import Membership, Organization, Role
 from runs import bell
+from tests.support.emptying import empty_databases
+
+pytest_plugins = ["runs.testing"]
 
 # A slow or busy machine is no failure.
 hypothesis_settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -85,6 +90,24 @@ def client_of() -> Callable[[User], APIClient]:
 def api_client(owner: User, client_of: Callable[[User], APIClient]) -> APIClient:
     """The owner's client."""
     return client_of(owner)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quick_emptying() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TransactionTestCase, "_fixture_teardown", empty_databases)
+        yield
+
+
+@pytest.fixture(scope="module")
+def untraced() -> Iterator[None]:
+    """No coverage is taken of tests that compute much, for four times as long: other tests go through the same code."""
+    watching = Coverage.current()
+    if watching:
+        watching.stop()
+    yield
+    if watching:
+        watching.start()
 
 
 @pytest.fixture(scope="session")

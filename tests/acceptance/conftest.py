@@ -16,12 +16,14 @@ from typing import Any
 
 import pytest
 import requests
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 BUILT = ROOT / "frontend" / "dist" / "manifest.json"
 START_S = 60
+
+expect.set_options(timeout=20_000)  # a slow or busy machine is no failure
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +40,18 @@ class Installation:
 
     def start(self, graph: str, **state: Any) -> str:
         return self._post("graph/run", {"graph_id": graph, "initial_state": state})["run_id"]
+
+    def start_held(self, graph: str, *, at: str) -> str:
+        """A run that a breakpoint holds before a node."""
+        body = {"graph": graph, "breakpoints": [{"node": at}]}
+        answer = requests.post(f"{self.url}api/v1/runs/", json=body, timeout=20)
+        assert answer.status_code == 201, answer.text
+        return answer.json()["id"]
+
+    def ask(self, run: str, verb: str, **body: Any) -> None:
+        """What a control verb, or a patch, asks of a run over REST."""
+        answer = requests.post(f"{self.url}api/v1/runs/{run}/{verb}/", json=body, timeout=20)
+        assert answer.ok, answer.text
 
     def finish(self, run: str) -> dict[str, Any]:
         """Wait for the end of a run."""
@@ -60,7 +74,14 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installat
     process = subprocess.Popen(
         [sys.executable, "manage.py", "serve", "--port", "0", "--workers", "1"],
         cwd=ROOT,
-        env={**os.environ, "DEBUG": "1", "DATABASE_URL": f"sqlite:///{folder / 'db.sqlite3'}", "PYTHONUNBUFFERED": "1"},
+        env={
+            **os.environ,
+            "DEBUG": "1",
+            "DATABASE_URL": f"sqlite:///{folder / 'db.sqlite3'}",
+            "PYTHONUNBUFFERED": "1",
+            "WORKFLOW_TOOL_MODULES": "tests.durability.rough_tools",
+            "WORKFLOW_STOP_GRACE_S": "0.5",  # tests leave runs behind that would go on for minutes
+        },
         stdout=subprocess.PIPE,
         text=True,
         start_new_session=True,

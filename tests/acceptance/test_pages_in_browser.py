@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -51,7 +53,15 @@ def status(page: Page) -> Any:
     return page.get_by_test_id("run-status")
 
 
-def what_is_shown(page: Page, nodes: dict[str, Any]) -> dict[str, Any]:
+def wait_until(page: Page, condition: Callable[[], bool]) -> None:
+    for _ in range(200):
+        if condition():
+            return
+        page.wait_for_timeout(100)
+    assert condition()
+
+
+def what_is_shown(page: Page, nodes: Iterable[str]) -> dict[str, Any]:
     expect(node(page, next(iter(nodes)))).to_be_visible()
     return {
         "status": status(page).inner_text(),
@@ -64,12 +74,16 @@ def what_is_shown(page: Page, nodes: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def test_a_run_is_started_from_its_form_and_followed_to_its_end(page: Page, installation: Installation) -> None:
-    graph = installation.create(PARALLEL, state=STATE)
+def test_a_run_is_started_from_its_form_and_followed_to_its_end(
+    page: Page, installation: Installation, tmp_path: Path
+) -> None:
+    gate, work = tmp_path / "gate", {**PARALLEL["work"], "tool": "wait_for_file", "inputs": {"path": "= item"}}
+    split = {"tool": "noop", "next": {**PARALLEL["split"]["next"], "collect": {"done": "= index"}}}
+    graph = installation.create({**PARALLEL, "split": split, "work": work}, state=STATE)
     page.goto(f"graphs/{graph}/")
     expect(node(page, "meet")).to_contain_text("waits for all branches")
     expect(node(page, "split")).to_contain_text("for each item in items")
-    page.get_by_label("items").fill("[0.1, 1.5, 0.2]")
+    page.get_by_label("items").fill(json.dumps([str(tmp_path), str(gate), str(tmp_path)]))
     page.get_by_role("button", name="Start").click()
 
     expect(page).to_have_url(re.compile("/runs/"))
@@ -78,11 +92,12 @@ def test_a_run_is_started_from_its_form_and_followed_to_its_end(page: Page, inst
     expect(node(page, "quick")).to_have_attribute("data-status", "completed")
     expect(node(page, "meet")).to_have_attribute("data-status", "idle")
 
+    gate.touch()
     expect(status(page)).to_have_text("completed")
     expect(node(page, "split")).to_contain_text("3/3")
     expect(node(page, "meet")).to_have_attribute("data-status", "completed")
     expect(page.get_by_test_id("log")).to_contain_text("Run completed")
-    expect(page.get_by_test_id("state")).to_contain_text("total: 1.8")
+    expect(page.get_by_test_id("state")).to_contain_text("total: 3")
 
 
 def test_a_page_that_followed_shows_the_same_as_one_opened_afterwards(
@@ -119,6 +134,25 @@ def test_a_failure_is_told_at_the_run_at_its_node_and_in_the_log(page: Page, ins
     expect(page.get_by_test_id("log")).to_contain_text("This tool always fails.")
 
 
+def test_a_run_is_paused_by_keyboard_and_says_so(page: Page, installation: Installation) -> None:
+    page.goto(f"runs/{installation.start(installation.create(FOREVER))}/")
+    page.get_by_role("button", name="Pause").press("Enter")
+    expect(status(page)).to_have_text("pausing")  # its tool is still under way
+    expect(page.get_by_label("Why the run is not moving")).to_contain_text("The run is paused: ")
+
+
+def test_a_run_that_a_breakpoint_holds_is_stepped_and_resumed(page: Page, installation: Installation) -> None:
+    graph = installation.create({"a": {"tool": "noop", "next": "b"}, "b": {"tool": "noop"}})
+    page.goto(f"runs/{installation.start_held(graph, at='a')}/")
+    reasons = page.get_by_label("Why the run is not moving")
+    expect(reasons).to_contain_text('Node "a" is held by the pause')
+    page.get_by_role("button", name="Step into").press("Enter")
+    expect(reasons).to_contain_text('Node "b" is held by the pause')
+    page.get_by_role("button", name="Resume").press("Enter")
+    expect(status(page)).to_have_text("completed")
+    expect(reasons).to_have_count(0)
+
+
 def test_a_run_is_cancelled_from_its_page(page: Page, installation: Installation) -> None:
     page.goto(f"runs/{installation.start(installation.create(FOREVER))}/")
     expect(node(page, "wait")).to_have_attribute("data-status", "running")
@@ -130,12 +164,205 @@ def test_a_run_is_cancelled_from_its_page(page: Page, installation: Installation
     expect(page.get_by_text("Cancel run", exact=True)).to_have_count(0)
 
 
-def test_a_broken_connection_is_made_again_and_nothing_is_missing(page: Page, installation: Installation) -> None:
+def retrying(**more: Any) -> dict[str, Any]:
+    """A node that fails at once, and is to be tried again in an hour."""
+    return {"tool": "fail", "retry": {"max_attempts": 2, "max_interval_s": 3600, **more}}
+
+
+def shows_the_same_when_loaded_again(page: Page, nodes: Iterable[str]) -> None:
+    before = what_is_shown(page, nodes)
+    page.reload()
+    wait_until(page, lambda: what_is_shown(page, nodes) == before)
+
+
+def test_a_failed_attempt_is_told_with_the_time_of_the_next(page: Page, installation: Installation) -> None:
+    failing = retrying(initial_interval_s=3600, jitter=False, on=["ToolError"])
+    nodes = {"look": {"tool": "sleep", "inputs": {"seconds": 1}, "next": "fetch"}, "fetch": failing}
+    page.goto(f"runs/{installation.start(installation.create(nodes), order=7)}/")
+    expect(node(page, "fetch")).to_have_attribute("data-status", "retrying")
+    expect(node(page, "fetch")).to_contain_text(re.compile(r"attempt 2 at \d\d:\d\d:\d\d"))
+    expect(node(page, "fetch").get_by_label("up to 2 attempts")).to_be_visible()
+    expect(status(page)).to_have_text("waiting")
+    expect(page.locator(".timeline-bar[data-status=failed] + .timeline-bar[data-status=retrying]")).to_have_count(1)
+    shows_the_same_when_loaded_again(page, nodes)
+
+
+def test_a_wait_says_what_for(page: Page, installation: Installation) -> None:
+    nodes = {
+        "look": {"tool": "sleep", "inputs": {"seconds": 1}, "next": "pay"},
+        "pay": {"wait": {"any": [{"signal": "paid"}, {"seconds": 3600}]}},
+    }
+    page.goto(f"runs/{installation.start(installation.create(nodes), order=7)}/")
+    expect(node(page, "pay")).to_have_attribute("data-status", "waiting")
+    expect(node(page, "pay")).to_contain_text(re.compile(r"signal paid or until \d\d:\d\d:\d\d"))
+    expect(status(page)).to_have_text("waiting")
+    expect(page.get_by_test_id("log")).to_contain_text("Waiting at node: pay: signal paid or until")
+    shows_the_same_when_loaded_again(page, nodes)
+
+
+def test_a_pause_shows_where_the_run_is_held(page: Page, installation: Installation, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    nodes = {
+        "look": {"tool": "noop", "next": ["fetch", "slow"]},
+        "fetch": retrying(max_attempts=1, on_exhausted="pause", on=["ToolError"]),
+        "slow": {"tool": "wait_for_file", "inputs": {"path": str(gate)}, "outputs": {}, "next": "later"},
+        "later": {"tool": "noop"},
+    }
+    page.goto(f"runs/{installation.start(installation.create(nodes), order=7)}/")
+    expect(status(page)).to_have_text("pausing")
+    expect(node(page, "fetch")).to_have_attribute("data-status", "held")
+    gate.touch()
+    expect(status(page)).to_have_text("paused")
+    expect(node(page, "later")).to_have_attribute("data-status", "held")
+    shows_the_same_when_loaded_again(page, nodes)
+
+
+def test_a_run_that_is_patched_is_drawn_anew(page: Page, installation: Installation) -> None:
+    nodes = {"look": {"tool": "noop", "next": "pay"}, "pay": {"wait": {"signal": "paid"}, "outputs": {}}}
+    run = installation.start(installation.create(nodes), order=7)
+    page.goto(f"runs/{run}/")
+    expect(node(page, "pay")).to_have_attribute("data-status", "waiting")
+    changes = {
+        "look": {"next": "await"},
+        "pay": None,
+        "await": {**nodes["pay"], "next": "more"},
+        "more": {"tool": "noop"},
+    }
+    installation.ask(run, "patch", changes={"nodes": changes}, mapping={"pay": "await"})
+    expect(node(page, "more")).to_be_visible()
+    expect(node(page, "pay")).to_have_count(0)
+    expect(node(page, "await")).to_have_attribute("data-status", "waiting")
+    shows_the_same_when_loaded_again(page, ["look", "await", "more"])
+
+
+def test_a_run_that_is_stepped_out_of_is_paused_no_more(page: Page, installation: Installation) -> None:
+    nodes = {"a": {"tool": "noop", "next": "b"}, "b": {"wait": {"signal": "never"}}}
+    graph = installation.create(nodes, state={"defaults": {"order": 7}})
+    run = installation.start_held(graph, at="a")
+    page.goto(f"runs/{run}/")
+    expect(status(page)).to_have_text("paused")
+    installation.ask(run, "step", mode="out")
+    expect(status(page)).to_have_text("waiting")
+    shows_the_same_when_loaded_again(page, nodes)
+
+
+def test_a_map_that_collects_nothing_counts_its_items_while_it_runs(page: Page, installation: Installation) -> None:
+    route = {"map": "= [0, 0, 600]", "as": "seconds", "to": "work", "join": "end"}
+    work = {"tool": "sleep", "inputs": {"seconds": "= seconds"}, "outputs": {}}
+    nodes = {"look": {"tool": "sleep", "inputs": {"seconds": 1}, "next": "fan"}, "fan": {"next": route}, "work": work}
+    page.goto(f"runs/{installation.start(installation.create(nodes), order=7)}/")
+    expect(node(page, "fan")).to_contain_text("2/3")
+    shows_the_same_when_loaded_again(page, nodes)
+
+
+def test_items_that_wait_for_their_turn_are_scheduled_and_not_under_way(
+    page: Page, installation: Installation, tmp_path: Path
+) -> None:
+    gates = [tmp_path / "first", tmp_path / "second", tmp_path / "third"]
+    route = {"map": "= gates", "as": "gate", "to": "work", "join": "end", "max_parallel": 1}
+    work = {"tool": "wait_for_file", "inputs": {"path": "= gate"}, "outputs": {}}
+    graph = installation.create({"fan": {"next": route}, "work": work})
+    page.goto(f"runs/{installation.start(graph, gates=[str(gate) for gate in gates])}/")
+    bars = page.locator(".timeline-row", has=page.get_by_role("button", name="work")).locator(".timeline-bar")
+    queued = page.locator(".timeline-bar[data-status=queued]")
+    expect(queued).to_have_count(2)
+    expect(bars).to_have_count(3)
+    expect(page.get_by_test_id("log")).to_contain_text("Scheduled node: work (fan[2])")
+    page.reload()
+    expect(queued).to_have_count(2)
+    gates[0].touch()
+    expect(queued).to_have_count(1)
+    for gate in gates[1:]:
+        gate.touch()
+    expect(status(page)).to_have_text("completed")
+    expect(queued).to_have_count(0)
+
+
+def test_the_join_of_a_map_is_held_when_its_items_are_over_and_not_before(
+    page: Page, installation: Installation, tmp_path: Path
+) -> None:
+    gates = [tmp_path / "first", tmp_path / "second"]
+    route = {"map": "= gates", "as": "gate", "to": "work", "join": "meet"}
+    work = {"tool": "wait_for_file", "inputs": {"path": "= gate"}, "outputs": {}, "next": "meet"}
+    nodes = {"begin": {"tool": "noop", "next": "fan"}, "fan": {"next": route}, "work": work, "meet": {"tool": "noop"}}
+    graph = installation.create(nodes, state={"defaults": {"gates": [str(gate) for gate in gates]}})
+    run = installation.start_held(graph, at="begin")
+    page.goto(f"runs/{run}/")
+    for shown in ("begin", "fan"):
+        expect(node(page, shown)).to_have_attribute("data-status", "held")
+        page.get_by_role("button", name="Step into").click()
+    expect(node(page, "work")).to_have_attribute("data-status", "held")
+    page.get_by_role("button", name="Step into").click()
+    expect(node(page, "work")).to_have_attribute("data-status", "running")
+    gates[0].touch()
+    expect(node(page, "work")).to_contain_text("×2")
+    expect(page.get_by_test_id("log")).to_contain_text("Completed node: work")
+    expect(node(page, "meet")).to_have_attribute("data-status", "idle")
+    gates[1].touch()
+    expect(node(page, "meet")).to_have_attribute("data-status", "held")
+    shows_the_same_when_loaded_again(page, nodes)
+
+
+def test_a_run_that_waits_for_a_person_leads_to_the_task(page: Page, installation: Installation) -> None:
+    graph = installation.create({"ask": {"human": {"title": "Ship it?", "due_s": 3_000_000}}})
+    page.goto(f"runs/{installation.start(graph)}/")
+    detail = node(page, "ask").locator(".node-detail")
+    expect(detail).to_contain_text("answer until")
+    assert detail.evaluate("(element) => element.scrollWidth <= element.clientWidth")
+    page.get_by_role("link", name="Open the task").click()
+    expect(page.get_by_role("heading", name="Ship it?")).to_be_visible()
+
+
+def test_what_a_node_calls_is_opened_and_left_again(page: Page, installation: Installation) -> None:
+    read = {"tool": "sleep", "inputs": {"seconds": 1}, "next": "inner"}
+    part = installation.create({"read": read, "inner": {"graph": "= made"}}, name="the-part")
+    outer = installation.create({"call": {"graph": "the-part", "inputs": {"made": "= made"}}}, name="the whole")
+    page.goto(f"graphs/{outer}/")
+    expect(node(page, "call").get_by_role("link")).to_have_attribute("href", re.compile(part))
+
+    inner = {"name": "inner", "start_node": "nap", "nodes": {"nap": {"wait": {"seconds": 3600}}}}
+    page.goto(f"runs/{installation.start(outer, made=inner)}/")
+    page.get_by_role("button", name="Open call").click()
+    expect(node(page, "inner")).to_have_attribute("data-status", "waiting")
+    page.get_by_role("button", name="Open inner").focus()
+    page.keyboard.press("Enter")
+    expect(node(page, "nap")).to_contain_text("until")
+    trail = page.get_by_label("Subgraph")
+    expect(trail.get_by_role("listitem")).to_have_text(["the whole", "call", "inner"])
+    rows = page.get_by_test_id("timeline").get_by_role("button")
+    expect(rows).to_have_text(["nap"])
+    page.get_by_role("button", name="Back").click()
+    expect(node(page, "read")).to_have_attribute("data-status", "completed")
+    trail.get_by_role("button", name="the whole").click()
+    expect(node(page, "call")).to_have_attribute("data-status", "waiting")
+    expect(node(page, "call")).to_contain_text("1/3")
+    expect(rows).to_have_text(["call", "read", "inner", "nap"])
+    shows_the_same_when_loaded_again(page, ["call"])
+
+
+def test_what_is_undone_is_shown_as_that(page: Page, installation: Installation, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    undo = {"tool": "wait_for_file", "inputs": {"path": str(gate)}}
+    nodes = {"book": {"tool": "noop", "compensate": undo, "next": "pay"}, "pay": {"tool": "fail"}}
+    page.goto(f"runs/{installation.start(installation.create(nodes), order=7)}/")
+    expect(status(page)).to_have_text("undoing")
+    expect(node(page, "book")).to_have_attribute("data-status", "undoing")
+    gate.touch()
+    expect(status(page)).to_have_text("failed")
+    expect(node(page, "book")).to_have_attribute("data-status", "undone")
+    shows_the_same_when_loaded_again(page, nodes)
+
+
+def test_a_broken_connection_is_made_again_and_nothing_is_missing(
+    page: Page, installation: Installation, tmp_path: Path
+) -> None:
+    gates = [tmp_path / "first", tmp_path / "second"]
     addresses: list[str] = []
 
     def break_the_first(route: WebSocketRoute) -> None:
         addresses.append(route.url)
         server = route.connect_to_server()
+        route.on_message(lambda acknowledgement: None)  # which might find the server's side closed already
         if len(addresses) == 1:
 
             def forward_once(message: str | bytes) -> None:
@@ -145,10 +372,15 @@ def test_a_broken_connection_is_made_again_and_nothing_is_missing(page: Page, in
             server.on_message(forward_once)
 
     page.route_web_socket(re.compile("/ws/graph/run/"), break_the_first)
-    nodes = {f"n{i}": {"tool": "sleep", "inputs": {"seconds": 0.3}, "next": f"n{i + 1}"} for i in range(5)}
+    nodes = {f"n{i}": {"tool": "noop", "next": f"n{i + 1}"} for i in range(5)}
+    for name, gate in zip(("n1", "n3"), gates, strict=True):
+        nodes[name] |= {"tool": "wait_for_file", "inputs": {"path": str(gate)}, "outputs": {}}
     nodes["n5"] = {"tool": "noop"}
     run = installation.start(installation.create(nodes))
     page.goto(f"runs/{run}/")
+    for connections, gate in enumerate(gates, 1):
+        wait_until(page, lambda wanted=connections: len(addresses) == wanted)
+        gate.touch()
     expect(status(page)).to_have_text("completed")
     cursors = [int(re.search(r"after=(\d+)", address)[1]) for address in addresses]
     assert len(cursors) == 2
@@ -211,6 +443,13 @@ def test_no_page_is_wider_than_a_phone(page: Page, visit: Callable[[str], None],
         assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"], path
 
 
+def test_no_table_is_cut_on_a_phone(page: Page, visit: Callable[[str], None], paths: list[str]) -> None:
+    page.set_viewport_size(PHONE)
+    for path in paths[:4]:
+        visit(path)
+        assert page.evaluate("[...document.querySelectorAll('.table-wrap')].every(e => e.scrollWidth <= e.clientWidth)")
+
+
 def test_everything_that_can_be_used_has_a_name(page: Page, visit: Callable[[str], None], paths: list[str]) -> None:
     for path in paths[:-1]:
         visit(path)
@@ -225,7 +464,7 @@ def test_without_scripts_pages_say_the_same_in_words(
     page.goto(paths[4])
     expect(page.get_by_text("begin tool noop → quick, split")).to_be_visible()
     expect(page.get_by_text("Run completed")).to_be_visible()
-    expect(page.locator("pre", has_text='"items"')).to_be_visible()
+    expect(page.get_by_role("region", name="State").locator("pre", has_text='"items"')).to_be_visible()
     page.goto(paths[2])
     page.get_by_label("items").fill("[0]")
     page.get_by_role("button", name="Start").click()

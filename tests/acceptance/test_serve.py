@@ -2,6 +2,7 @@
 
 import os
 import re
+import select
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import requests
 from django.conf import settings
 
 from runs.driver.identity import read_stat
+from runs.management.commands.serve import WebChild, listen, url_of
 from tests.acceptance.conftest import wait_until_ready
 from tests.support.waiting import wait_until
 
@@ -85,6 +87,42 @@ def test_a_web_server_that_is_killed_is_started_again_on_the_same_port(tmp_path:
         # The socket is the supervisor's, so the request waits for the new web server instead of being refused.
         assert requests.get(server.url, timeout=60).status_code == 200
         assert server.stop(signal.SIGTERM) == 0
+
+
+def test_it_says_where_only_once_the_web_server_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("DEBUG", "1")
+    monkeypatch.setenv("DATABASE_URL", f"sqlite:///{tmp_path / 'db.sqlite3'}")
+    said = []
+    with listen("127.0.0.1", 0) as listener:
+        web = WebChild(listener, announce=lambda: said.append(url_of(listener)))
+        web.start()
+        try:
+            os.killpg(web.group.pid, signal.SIGSTOP)  # as slow to start as can be
+            web.tick()
+            assert not said
+            os.killpg(web.group.pid, signal.SIGCONT)
+            wait_until(lambda: web.tick() or said, "it has answered")
+            assert requests.get(f"{said[0]}health/live", timeout=20).status_code == 200
+            web.tick()
+            assert len(said) == 1
+        finally:
+            web.stop()
+            wait_until(lambda: web.is_gone, "it has ended")
+
+
+def test_a_web_server_that_ends_before_it_answers_is_asked_again():
+    said = []
+    with listen("127.0.0.1", 0) as listener:
+        web = WebChild(listener, announce=lambda: said.append(True))
+        for answer in (b"", b"HTTP/1.1 200 OK"):
+            connection, _ = listener.accept()
+            connection.recv(1_000)
+            connection.sendall(answer)
+            connection.close()
+            wait_until(lambda: select.select([web._question], [], [], 0)[0], "the end has come")
+            web._hear()
+            assert bool(said) == bool(answer)
+        web.stop()
 
 
 def children_of(parent: int) -> list[int]:

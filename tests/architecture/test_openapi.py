@@ -34,6 +34,19 @@ def test_it_has_every_operation_of_the_url_map(schema: dict[str, Any]) -> None:
     assert documented == {str(operation) for operation in operations()}
 
 
+@pytest.mark.parametrize("verb", ["pause", "resume", "step", "breakpoints", "edit", "retry", "limit", "cancel"])
+def test_a_control_verb_lists_what_it_reads(schema: dict[str, Any], verb: str) -> None:
+    parameters = schema["paths"][f"/api/v1/runs/{{uuid}}/{verb}/"]["post"]["parameters"]
+    assert {"wait", "Idempotency-Key"} <= {each["name"] for each in parameters}
+
+
+def test_every_operation_has_a_description_of_its_own(schema: dict[str, Any]) -> None:
+    for path, methods in schema["paths"].items():
+        if "{" in path and path.removesuffix("/").endswith("}"):
+            beside = schema["paths"].get(path.rstrip("/").rpartition("/")[0] + "/", {})
+            assert methods.get("get", {}).get("description", "-") != beside.get("get", {}).get("description"), path
+
+
 def test_it_is_the_recorded_one(schema: dict[str, Any]) -> None:
     assert schema == json.loads(SNAPSHOT.read_text()), (
         "The API has changed. If it is meant: manage.py spectacular --format openapi-json --file "

@@ -3,6 +3,7 @@
 import asyncio
 
 from runs.bell import Hint
+from tests.support.waiting import WAIT_S
 
 
 class Ear:
@@ -17,7 +18,7 @@ class Ear:
         self._heard.set()
 
     async def until(self, hint: Hint) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(WAIT_S):
             while hint not in self.hints:
                 await self._heard.wait()
                 self._heard.clear()

@@ -4,12 +4,14 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from django.conf import settings
 from django.db import connection
+
+from runs.driver.identity import is_child
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -27,10 +29,13 @@ def database_url() -> str:
 
 
 @contextmanager
-def managing(*arguments: str, **environment: str) -> Iterator[subprocess.Popen[bytes]]:
-    """`manage.py …` on the test database, in a process group of its own that is gone afterwards."""
+def managing(*arguments: str, prefix: Sequence[str] = (), **environment: str) -> Iterator[subprocess.Popen[bytes]]:
+    """`manage.py …` on the test database, in a process group of its own that is gone afterwards.
+
+    `prefix` is a command that runs it.
+    """
     process = subprocess.Popen(
-        [sys.executable, "manage.py", *arguments],
+        [*prefix, sys.executable, "manage.py", *arguments],
         cwd=ROOT,
         env={
             **os.environ,
@@ -51,3 +56,9 @@ def managing(*arguments: str, **environment: str) -> Iterator[subprocess.Popen[b
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait(5)
+
+
+def children_of(parent: int) -> list[int]:
+    """The processes that a process has forked, oldest first."""
+    pids = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdecimal()]
+    return sorted(pid for pid in pids if is_child(pid, parent))

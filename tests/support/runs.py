@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from django.db import connections
+
 from accounts.actor import Actor
 from graphs import services as graphs
 from runs import services
@@ -21,10 +23,26 @@ def definition(nodes: dict[str, Any], *, start: str | None = None, **more: Any) 
     return {"name": f"graph {next(_names)}", "start_node": start or next(iter(nodes)), "nodes": nodes, **more}
 
 
-def start(actor: Actor, nodes: dict[str, Any], initial: dict[str, Any] | None = None, **more: Any) -> Run:
+def start(
+    actor: Actor,
+    nodes: dict[str, Any],
+    initial: dict[str, Any] | None = None,
+    *,
+    business_key: str = "",
+    breakpoints: Any = (),
+    **more: Any,
+) -> Run:
     """Start a run of a new graph with these nodes; `more` are other parts of the definition."""
     version = graphs.create_graph(definition=definition(nodes, **more), actor=actor)
-    return services.start_run(version=version, state=initial or {}, actor=actor)
+    return services.start_run(
+        version=version, state=initial or {}, actor=actor, business_key=business_key, breakpoints=breakpoints
+    )
+
+
+def is_waiting(run: Run) -> bool:
+    """Whether it waits and has left memory."""
+    run.refresh_from_db()
+    return run.status == Run.Status.WAITING and run.driver_id is None
 
 
 def finish(run: Run) -> Run:
@@ -49,6 +67,8 @@ def driving(*, quarantine: bool = False) -> Iterator[threading.Event]:
             drive(stop=stop, quarantine=quarantine)
         except BaseException as error:
             errors.append(error)
+        finally:
+            connections.close_all()  # PostgreSQL does not drop a database that somebody is connected to
 
     thread = threading.Thread(target=work)
     thread.start()

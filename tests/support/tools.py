@@ -4,7 +4,9 @@ import asyncio
 import sys
 import threading
 import time
+from collections.abc import Mapping
 
+from tests.support.waiting import wait_until
 from tools import Command, Context, ToolError, tool
 
 gates: dict[str, threading.Event] = {}
@@ -66,6 +68,18 @@ async def wait_for_async(name: str) -> dict:
 
 
 @tool
+async def cling(name: str) -> dict:
+    """Does not let itself be cancelled before its gate opens."""
+    entered[name].set()
+    while not gates[name].is_set():
+        try:  # noqa: SIM105 - the very thing that a tool must not do
+            await asyncio.sleep(0.005)
+        except asyncio.CancelledError:
+            pass
+    return {"waited": True}
+
+
+@tool
 def spoil(items: list) -> dict:
     """Changes its argument, which must not change the state."""
     items.append("spoiled")
@@ -82,8 +96,8 @@ def talk(ctx: Context, lines: int = 2) -> dict:
 
 
 @tool
-def stream_and_wait(name: str, ctx: Context) -> dict:
-    ctx.stream("token")
+def stream_and_wait(name: str, ctx: Context, text: str = "token") -> dict:
+    ctx.stream(text)
     while not gates[name].wait(0.005) and not ctx.cancelled:
         pass
     return {}
@@ -109,6 +123,42 @@ class Exiting(Exception):
         sys.exit(3)
 
 
+class Limited(Exception):
+    """Reads when to come back from an answer that does not say it."""
+
+    @property
+    def retry_after(self) -> float:
+        return float({}["Retry-After"])
+
+
+class Faceless(Exception):
+    """Breaks whoever asks what it is."""
+
+    @property
+    def __class__(self):
+        raise RuntimeError("no face")
+
+
+class Lazy(Mapping):
+    """Loads its values when they are read, so often; then it cannot."""
+
+    def __init__(self, error: BaseException, times: int = 0) -> None:
+        self.error = error
+        self.times = times
+
+    def __getitem__(self, key: str) -> int:
+        self.times -= 1
+        if self.times < 0:
+            raise self.error
+        return 1
+
+    def __iter__(self):
+        return iter(["v"])
+
+    def __len__(self) -> int:
+        return 1
+
+
 def _circle() -> list:
     circle: list = []
     circle.append(circle)
@@ -129,6 +179,8 @@ BAD_RESULTS = {
     "20 MiB": lambda: {"v": "x" * (20 * 1024 * 1024)},
     "a list": lambda: [1],
     "a number": lambda: 1,
+    "values that cannot be read": lambda: Command(update=Lazy(ConnectionError("gone"))),
+    "values that exit": lambda: Command(update=Lazy(SystemExit(3))),
 }
 
 
@@ -144,6 +196,10 @@ def misbehave(how: str):
             raise Unspeakable
         case "raise words that exit":
             raise Exiting
+        case "raise a wish that cannot be read":
+            raise Limited("429")
+        case "raise what cannot be looked at":
+            raise Faceless
         case "raise NUL":
             raise ValueError("a\x00b")
         case "raise a surrogate":
@@ -188,13 +244,12 @@ _lock = threading.Lock()
 
 @tool
 def count_inside(name: str, expected: int) -> dict:
-    """Notes how many calls are inside at once; leaves when `expected` are, or after a moment."""
+    """Notes how many calls are inside at once; leaves a moment after `expected` were, in which one more would come."""
     with _lock:
         _inside[name] = _inside.get(name, 0) + 1
         peaks[name] = max(peaks.get(name, 0), _inside[name])
-    deadline = time.monotonic() + 0.05
-    while time.monotonic() < deadline and peaks[name] < expected:
-        time.sleep(0.001)
+    wait_until(lambda: peaks[name] >= expected, f"{expected} calls are inside")
+    time.sleep(0.05)
     with _lock:
         _inside[name] -= 1
     return {}

@@ -31,6 +31,12 @@ def test_a_taken_slug_is_a_conflict(api_client: APIClient) -> None:
     assert answer.json()["error"]["code"] == "slug-taken"
 
 
+@pytest.mark.parametrize("username", ["nobody", "owner"])
+def test_a_user_who_cannot_be_added_is_named_at_its_field(api_client: APIClient, username: str) -> None:
+    error = api_client.post("/api/v1/members/", {"username": username, "role": "viewer"}).json()["error"]
+    assert [(each["path"], each["code"]) for each in error["details"]] == [("/username", error["code"])]
+
+
 def test_an_admin_adds_and_removes_a_member(api_client: APIClient, stranger: User, organization: Organization) -> None:
     added = api_client.post("/api/v1/members/", {"username": "stranger", "role": "operator"})
     assert added.status_code == 201

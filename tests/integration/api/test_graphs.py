@@ -36,6 +36,13 @@ def test_a_graph_is_created_and_published_at_once(api_client: APIClient) -> None
     assert (graph["name"], graph["published_version"], graph["archived_at"]) == ("one", 1, None)
 
 
+def test_the_answer_says_which_graph_a_name_that_is_taken_has_become(api_client: APIClient) -> None:
+    first, second = created(api_client, publish=True), created(api_client, publish=True)
+    assert (first["slug"], second["slug"]) == ("one", "one-2")
+    assert second["graph"] == api_client.get(f"{GRAPHS}{second['graph']}/").json()["id"]
+    assert api_client.post("/api/v1/runs/", {"graph": second["slug"]}).json()["graph"] == second["graph"]
+
+
 def test_a_draft_is_replaced_then_published_then_frozen(api_client: APIClient) -> None:
     draft = created(api_client)
     assert draft["status"] == "draft"
@@ -92,6 +99,31 @@ def test_lint_says_what_is_wrong_and_stores_nothing(api_client: APIClient) -> No
     assert api_client.get(f"{version_url(draft)}lint/").json() == {"problems": []}
 
 
+def test_a_version_comes_back_with_what_lint_says_about_it(api_client: APIClient) -> None:
+    unreachable = {**TWO_NODES, "nodes": {"a": {"tool": "noop"}, "b": {"tool": "noop"}}}
+    published = created(api_client, unreachable, publish=True)
+    versions = f"{GRAPHS}{published['graph']}/versions/"
+    draft = api_client.post(versions, {"definition": unreachable}).json()
+    answers = (
+        published,
+        draft,
+        api_client.put(version_url(draft), {"definition": unreachable}).json(),
+        api_client.post(f"{version_url(draft)}publish/").json(),
+        api_client.post(f"{GRAPHS}import/", unreachable).json(),
+    )
+    linted = api_client.get(f"{version_url(published)}lint/").json()["problems"]
+    assert [(each["level"], each["code"], each["node"]) for each in linted] == [("warning", "unreachable", "b")]
+    assert [answer["warnings"] for answer in answers] == [linted] * len(answers)
+    assert created(api_client, ONE_NODE, publish=True)["warnings"] == []
+
+
+def test_a_draft_says_what_keeps_it_from_being_published(api_client: APIClient) -> None:
+    draft = created(api_client, {"name": "x", "start_node": "a", "nodes": {"a": {"tool": "no_such_tool"}}})
+    refused = api_client.post(f"{version_url(draft)}publish/").json()["error"]["details"]
+    assert [(each["level"], each["path"]) for each in draft["warnings"]] == [("error", "/nodes/a/tool")]
+    assert [each["path"] for each in refused] == ["/nodes/a/tool"]
+
+
 def test_what_is_exported_can_be_imported(api_client: APIClient) -> None:
     first = created(api_client, TWO_NODES)
     exported = api_client.get(f"{version_url(first)}export/")
@@ -113,7 +145,9 @@ def test_two_versions_are_compared(api_client: APIClient) -> None:
         ("/nodes/a/next", "added"),
         ("/nodes/b", "added"),
     ]
-    assert api_client.get(f"{version_url(second)}diff/?against=7").status_code == 404
+    missing = api_client.get(f"{version_url(second)}diff/?against=7")
+    assert missing.status_code == 404
+    assert missing.json()["error"]["details"][0]["path"] == "/against"
     assert api_client.get(f"{version_url(second)}diff/").status_code == 422
 
 
@@ -135,6 +169,10 @@ def test_an_archived_graph_is_kept_but_starts_no_runs(api_client: APIClient) -> 
     assert api_client.post("/graph/run", {"graph_id": version["graph"]}).status_code == 404
     assert api_client.get(f"{GRAPHS}?archived=false").json()["results"] == []
     assert len(api_client.get(f"{GRAPHS}?archived=true").json()["results"]) == 1
+
+    misspelt = api_client.get(f"{GRAPHS}?archived=ture")
+    assert misspelt.status_code == 422
+    assert misspelt.json()["error"]["details"][0]["path"] == "/archived"
 
     assert api_client.post(f"{graph}restore/").json()["archived_at"] is None
     assert api_client.post("/api/v1/runs/", {"graph": version["graph"]}).status_code == 201
@@ -164,6 +202,14 @@ def test_lists_are_paged_by_a_cursor(api_client: APIClient) -> None:
         page = answer["next"]
     assert found == names[::-1]
     assert [graph["name"] for graph in api_client.get(f"{GRAPHS}?name=PH 3").json()["results"]] == ["graph 3"]
+
+
+@pytest.mark.parametrize(("limit", "status"), [("1", 200), ("200", 200), ("0", 422), ("201", 422), ("many", 422)])
+def test_a_page_has_1_to_200_entries(api_client: APIClient, limit: str, status: int) -> None:
+    answer = api_client.get(GRAPHS, {"limit": limit})
+    assert answer.status_code == status
+    if status == 422:
+        assert answer.json()["error"]["details"][0]["path"] == "/limit"
 
 
 @pytest.mark.parametrize(

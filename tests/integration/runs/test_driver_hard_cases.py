@@ -1,16 +1,23 @@
 """Ends that come at awkward moments, and definitions that ask for trouble: no run is stuck, no driver dies."""
 
+import json
+import threading
 from datetime import timedelta
 
 import pytest
 from django.utils import timezone
 
-from runs import selectors, services
-from runs.models import Driver, Run, Step, StreamChunk
+from runs import bell, control, selectors
+from runs.driver.logs import CUT
+from runs.driver.main import DriverLost
+from runs.errors import StoreError
+from runs.models import Driver, Event, Mailbox, Run, Step, StreamChunk
+from runs.store import open_store
 from runs.store.mail import post
-from runs.store.takeover import CRASHED
+from runs.store.takeover import CRASHED, take_over
 from tests.support.runs import driving, finish, start
 from tests.support.tools import gate
+from tests.support.verifying import assert_as_journaled
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -56,6 +63,7 @@ def test_a_run_that_fails_in_a_collect_says_why(driver, actor):
     run = finish(start(actor, doubling(collect={"ys": "= nope"}), {"xs": [1]}))
     assert run.status == "failed"
     assert run.error.startswith("s: MapFailed: 1 of 1 items failed")
+    assert 'Item 0 failed at "end": ExpressionError: ' in run.error
 
 
 def test_a_run_that_has_failed_before_any_step_is_over_at_once(actor):
@@ -84,6 +92,63 @@ def test_a_run_of_durability_exit_is_handed_back_as_soon_as_its_tool_has_ended(a
     assert run.driver is None
 
 
+@pytest.mark.parametrize("seconds_late", [0, 1], ids=["at once", "later"])
+def test_a_run_whose_claim_was_made_but_not_answered_is_claimed_again(actor, monkeypatch, settings, seconds_late):
+    settings.WORKFLOW = settings.WORKFLOW.model_copy(update={"beat_interval_s": 0.2, "poll_interval_s": 0.1})
+    lost = threading.Event()
+
+    def open_deaf_store(**options):
+        """A store whose first claim is made, but by a server that cannot answer any more."""
+        store = open_store(**options)
+        claim = store.claim
+
+        def claim_unheard(**wishes):
+            if lost.is_set():
+                return claim(**wishes)
+            lost.set()
+            threading.Timer(seconds_late, claim_early, [wishes]).start()
+            raise StoreError("The connection broke.")
+
+        store.claim = claim_unheard
+        return store
+
+    def claim_early(wishes):
+        server = open_store()
+        server.claim(**{**wishes, "now": not_due_yet})
+        server.close()
+
+    monkeypatch.setattr("runs.driver.main.open_store", open_deaf_store)
+    not_due_yet = timezone.now() + timedelta(hours=1)
+    run = start(actor, {"a": {}})
+    Run.objects.filter(pk=run.pk).update(wake_at=not_due_yet)
+    with driving():
+        assert finish(run).status == "completed"
+    assert run.epoch == 2
+
+
+def test_a_coroutine_that_swallows_its_cancelling_fails_at_its_timeout_all_the_same(driver, actor):
+    _, opened = gate("clinging")
+    run = start(actor, {"a": {"tool": "cling", "inputs": {"name": "clinging"}, "timeout_s": 0.05}})
+    assert finish(run).error == "a: TimeoutError: The tool ran longer than its timeout_s of 0.05 s."
+    opened.set()
+
+
+def test_a_coroutine_that_swallows_its_cancelling_does_not_hold_up_the_end_of_its_driver(actor, settings):
+    settings.WORKFLOW = settings.WORKFLOW.model_copy(update={"stop_grace_s": 0.2})
+    entered, opened = gate("clinging")
+    run = start(actor, {"a": {"tool": "cling", "inputs": {"name": "clinging"}}})
+    with driving() as stop:
+        wait_until(entered.is_set, "the tool runs")
+        stop.set()
+        wait_until(lambda: not Driver.objects.exists(), "the driver is gone")
+    run.refresh_from_db()
+    assert (run.status, run.driver, run.quarantined) == ("running", None, False)
+    opened.set()
+    with driving():
+        assert finish(run).status == "completed"
+    assert Step.objects.get(run=run).attempt == 2
+
+
 def test_the_handler_of_a_step_that_killed_its_workers_runs_once(actor):
     run = start(actor, {"w": {**WAITING["w"], "on_error": "h"}, "h": {}})
     crash(run, actor)
@@ -92,12 +157,73 @@ def test_the_handler_of_a_step_that_killed_its_workers_runs_once(actor):
     assert Step.objects.get(run=run, node="h").attempt == 1
 
 
+@pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_driver_that_was_taken_for_dead_is_lost_as_soon_as_it_claims(actor, settings):
+    settings.WORKFLOW = settings.WORKFLOW.model_copy(update={"beat_interval_s": 60.0, "lease_s": 600.0})
+
+    def beats() -> bool:
+        return any(thread.name == "pacemaker" for thread in threading.enumerate())
+
+    with pytest.raises(DriverLost, match="taken over"), driving():
+        wait_until(Driver.objects.exists, "the driver begins")
+        wait_until(beats, "it beats")
+        take_over(Driver.objects.get(), max_step_crashes=1)
+        run = start(actor, {"a": {}})
+        wait_until(lambda: not beats(), "it has ended")
+    with driving():
+        assert finish(run).status == "completed"
+
+
+def test_a_step_that_is_given_up_in_the_turn_that_starts_it_is_never_called(driver, actor):
+    #   s ──► a ──► j (any)       j has what it waits for before a can begin
+    #    └──────────┘
+    nodes = {"s": {"next": ["a", "j"]}, "a": {"tool": "increment", "next": "j"}, "j": {"join": "any"}}
+    run = finish(start(actor, nodes, {"n": 0}))
+    assert (run.status, selectors.current_state(run).values) == ("completed", {"n": 0})
+    rows = Step.objects.filter(run=run).order_by("node").values_list("node", "status")
+    assert list(rows) == [("a", "cancelled"), ("j", "completed"), ("s", "completed")]
+    assert_as_journaled(run)
+
+
 def test_a_run_is_cancelled_although_its_step_is_to_be_parked_too(actor):
     run = start(actor, WAITING)
     post(run, kind="cancel", payload={"reason": ""}, actor=actor)
     crash(run, actor)
     with driving(quarantine=True):
         assert finish(run).status == "cancelled"
+
+
+@pytest.mark.parametrize(
+    ("kind", "payload", "why"),
+    [
+        ("sing", {}, "knows no mail"),
+        ("cancel", {}, "payload"),
+        ("cancel", [], "payload"),
+        (CRASHED, {"step": 1}, "pay"),
+    ],
+)
+def test_mail_that_is_not_understood_is_refused_once_and_the_run_goes_on(driver, actor, kind, payload, why):
+    entered, opened = gate("hard")
+    run = start(actor, WAITING)
+    wait_until(entered.is_set, "the tool runs")
+    post(run, kind=kind, payload=payload, actor=actor)
+    bell.ring_drivers()
+    wait_until(Mailbox.objects.filter(run=run, consumed_at__isnull=False).exists, "the mail is taken in")
+    opened.set()
+    assert finish(run).status == "completed"
+    event = Event.objects.get(run=run, type="MailRefused")
+    told = json.loads(event.data)
+    assert (told["kind"], told["actor"]) == (kind, "owner")
+    assert why in told["reason"]
+    assert Mailbox.objects.get(run=run).consumed_seq == event.seq
+    assert selectors.current_state(run).values["attempt"] == 1
+
+
+def test_mail_of_a_later_release_that_waits_for_a_run_does_not_keep_drivers_from_it(actor):
+    run = start(actor, {"a": {}})
+    post(run, kind="sing", payload={}, actor=actor)
+    with driving():
+        assert finish(run).status == "completed"
 
 
 def test_a_run_whose_time_is_over_when_it_is_taken_up_starts_no_tool(actor):
@@ -114,11 +240,59 @@ def test_what_a_cancelled_step_has_streamed_is_gone(driver, actor):
     gate("hard")
     run = start(actor, {"a": {"tool": "stream_and_wait", "inputs": {"name": "hard"}}})
     wait_until(StreamChunk.objects.filter(run=run).exists, "something is streamed")
-    services.cancel_run(run=run, actor=actor)
+    control.cancel_run(run=run, actor=actor)
     finish(run)
     assert not StreamChunk.objects.filter(run=run).exists()
+
+
+@pytest.mark.parametrize(("size_bytes", "kept"), [(100, "x" * 100), (101, "x" * 91 + CUT)])
+def test_what_a_step_streams_is_bounded(actor, settings, size_bytes, kept):
+    settings.WORKFLOW = settings.WORKFLOW.model_copy(update={"max_stream_step_bytes": 100})
+    _, opened = gate("hard")
+    with driving():
+        run = start(actor, {"a": {"tool": "stream_and_wait", "inputs": {"name": "hard", "text": "x" * size_bytes}}})
+        wait_until(StreamChunk.objects.filter(run=run).exists, "something is streamed")
+        assert [chunk.text for chunk in StreamChunk.objects.filter(run=run)] == [kept]
+        opened.set()
+        finish(run)
 
 
 def test_an_exception_whose_words_end_the_process_fails_its_step(driver, actor):
     run = finish(start(actor, {"a": {"tool": "misbehave", "inputs": {"how": "raise words that exit"}}}))
     assert run.error == "a: Exiting: (its message cannot be read)"
+
+
+def test_a_run_that_was_claimed_although_the_answer_was_lost_is_claimed_again(actor, monkeypatch):
+    store = open_store()
+    kind, claim = type(store), type(store).claim
+    store.close()
+    lost = []
+
+    def claim_and_lose_the_answer(self, **request):
+        claimed = claim(self, **request)
+        if claimed and not lost:
+            lost.extend(claimed)
+            raise StoreError("The connection was cut.")
+        return claimed
+
+    monkeypatch.setattr(kind, "claim", claim_and_lose_the_answer)
+    entered, opened = gate("hard")
+    with driving():
+        held = start(actor, WAITING)
+        wait_until(lambda: entered.is_set() and lost, "a run is driven, after its first claim was lost")
+        opened.set()
+        assert finish(held).status == "completed"
+    assert Run.objects.get(pk=held.pk).epoch == 2
+
+
+def test_after_a_claim_without_an_answer_the_runs_that_are_held_stay_held(actor):
+    entered, opened = gate("hard")
+    with driving():
+        run = start(actor, WAITING)
+        wait_until(entered.is_set, "it is driven")
+        store = open_store()
+        store.release(driver_id=Driver.objects.get().pk, but=[run.pk], now=timezone.now())
+        store.close()
+        opened.set()
+        assert finish(run).status == "completed"
+    assert run.epoch == 1

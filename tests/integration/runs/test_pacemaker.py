@@ -10,10 +10,9 @@ from django.conf import settings
 from runs.driver import registration
 from runs.driver.pacemaker import Pacemaker
 from runs.models import Driver
+from tests.support.waiting import WAIT_S
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-PATIENCE_S = 10
 
 
 class Fence:
@@ -30,7 +29,7 @@ class Fence:
 
 @pytest.fixture
 def driver(monkeypatch: pytest.MonkeyPatch) -> Driver:
-    quick = settings.WORKFLOW.model_copy(update={"beat_interval_s": 0.02, "lease_s": 0.2})
+    quick = settings.WORKFLOW.model_copy(update={"beat_interval_s": 0.02})
     monkeypatch.setattr(settings, "WORKFLOW", quick)
     return registration.register(quarantine=False)
 
@@ -54,7 +53,7 @@ def test_it_beats_until_its_driver_ends(driver, monkeypatch):
     beaten = count_beats(monkeypatch, 2)
     Driver.objects.update(beat_at=driver.beat_at - timedelta(hours=1))
     with Pacemaker(driver, on_fenced=fence):
-        assert beaten.wait(PATIENCE_S)
+        assert beaten.wait(WAIT_S)
     driver.refresh_from_db()
     assert registration.is_any_alive()
     assert fence.reasons == []
@@ -70,7 +69,7 @@ def test_it_takes_over_from_the_dead_and_rings_for_the_living(driver, monkeypatc
     )
     fence = Fence()
     with Pacemaker(driver, on_fenced=fence):
-        assert rung.wait(PATIENCE_S)
+        assert rung.wait(WAIT_S)
     assert list(Driver.objects.all()) == [driver]
     assert fence.reasons == []
 
@@ -79,19 +78,20 @@ def test_it_fences_a_driver_that_others_took_for_dead(driver):
     fence = Fence()
     with Pacemaker(driver, on_fenced=fence):
         Driver.objects.all().delete()
-        assert fence.closed.wait(PATIENCE_S)
+        assert fence.closed.wait(WAIT_S)
     assert len(fence.reasons) == 1
     assert "took this one for dead" in fence.reasons[0]
 
 
 def test_it_fences_its_driver_when_the_database_is_away_for_the_length_of_the_lease(driver, monkeypatch):
-    def refuse(driver: Driver) -> bool:
+    def refuse(driver: Driver, not_called: object) -> bool:
         raise django.db.OperationalError("the server is gone")
 
     monkeypatch.setattr(registration, "beat", refuse)
+    monkeypatch.setattr(settings, "WORKFLOW", settings.WORKFLOW.model_copy(update={"lease_s": 0.2}))
     fence = Fence()
     with Pacemaker(driver, on_fenced=fence):
-        assert fence.closed.wait(PATIENCE_S)
+        assert fence.closed.wait(WAIT_S)
     assert fence.reasons == ["The database has not taken a beat for 0.2 s."]
 
 
@@ -99,7 +99,7 @@ def test_a_short_absence_of_the_database_is_no_reason_to_stop(driver, monkeypatc
     fence = Fence()
     failures = iter([django.db.OperationalError("locked")] * 2)
 
-    def beat(driver: Driver) -> bool:
+    def beat(driver: Driver, not_called: object) -> bool:
         if error := next(failures, None):
             raise error
         return True
@@ -107,7 +107,7 @@ def test_a_short_absence_of_the_database_is_no_reason_to_stop(driver, monkeypatc
     monkeypatch.setattr(registration, "beat", beat)
     beaten = count_beats(monkeypatch, 2)
     with Pacemaker(driver, on_fenced=fence):
-        assert beaten.wait(PATIENCE_S)
+        assert beaten.wait(WAIT_S)
     assert fence.reasons == []
 
 
@@ -119,5 +119,5 @@ def test_a_bug_in_the_pacemaker_fences_its_driver_too(driver, monkeypatch):
     monkeypatch.setattr(registration, "beat", fail)
     fence = Fence()
     with Pacemaker(driver, on_fenced=fence):
-        assert fence.closed.wait(PATIENCE_S)
+        assert fence.closed.wait(WAIT_S)
     assert fence.reasons == ["The pacemaker broke."]

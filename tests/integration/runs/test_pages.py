@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client
+from django.utils import timezone
 
 from accounts.actor import Actor
 from graphs.models import GraphVersion
-from graphs.services import create_draft, create_graph
+from graphs.services import compile_definition, create_draft, create_graph, publish_version
 from runs import pages
-from runs.models import Mailbox, Run
+from runs.curl import MAX_INPUT_CHARACTERS, curl_command
+from runs.engine.events import ChildStarted, RunMigrated, RunPaused
+from runs.models import Driver, Mailbox, Run, Step
 from runs.services import start_run
 from tests.support.play import Play
+from tests.support.runs import start
 
 pytestmark = pytest.mark.django_db
 
@@ -69,6 +74,22 @@ def shown_runs(html: str) -> set[str]:
 # --------------------------------------------------------------------------- one run
 
 
+def test_steps_that_nothing_has_called_yet_are_told(browser: Client, actor: Actor) -> None:
+    run = start(actor, {"s": {"next": ["a", "b", "c"]}, "a": {}, "b": {}, "c": {}}, limits={"max_parallel": 2})
+    Play(run).complete("s")
+    a, _, c = (row.key for row in Step.objects.filter(run=run).exclude(node="s").order_by("pk"))
+    url = f"/runs/{run.uuid}/queued/"
+    assert browser.get(url).json() == {"steps": [c]}
+    assert boot_of(browser.get(f"/runs/{run.uuid}/").content.decode())["queued"] == [c]
+    now = timezone.now()
+    where = {"host": "h", "boot_id": "b", "pid_namespace": "n", "pid": 1, "process_started": "s"}
+    driver = Driver.objects.create(**where, started_at=now, beat_at=now, not_called={str(run.pk): {"executor": [a]}})
+    Run.objects.filter(pk=run.pk).update(driver=driver)
+    assert browser.get(url).json() == {"steps": [a, c]}
+    Play(run).complete("b")
+    assert browser.get(url).json() == {"steps": [a]}
+
+
 def test_a_run_is_readable_without_any_script(browser: Client, run: Run) -> None:
     Play(run).complete("hello", name="Grace")
     html = browser.get(f"/runs/{run.uuid}/").content.decode()
@@ -85,7 +106,7 @@ def test_the_script_starts_from_the_same_moment(browser: Client, run: Run) -> No
     assert boot["seq"] == boot["state"]["seq"] == run.seq
     assert boot["definition"]["start_node"] == "hello"
     assert boot["urls"]["socket"] == f"/ws/graph/run/{run.uuid}"
-    assert {each["node"]: each["status"] for each in boot["nodes"]} == {"hello": "completed", "bye": "running"}
+    assert {each["address"]: each["status"] for each in boot["nodes"]} == {"hello": "completed", "bye": "running"}
 
 
 def test_what_tools_return_cannot_end_the_page_s_data_early(browser: Client, run: Run) -> None:
@@ -101,6 +122,103 @@ def test_the_addresses_that_the_script_uses_exist(browser: Client, run: Run) -> 
     assert browser.get(urls["graph"]).status_code == 200
     assert browser.get(urls["run"]).json()["status"] == "pending"
     assert browser.get(urls["state"]).json().keys() == {"seq", "values", "conflicts"}
+    assert browser.get(urls["items"]).json() == {"maps": []}
+
+
+def test_what_a_node_calls_can_be_drawn(browser: Client, version: GraphVersion, actor: Actor) -> None:
+    nodes = {"call": {"graph": version.graph.slug}}
+    caller = create_graph(definition={"name": "caller", "start_node": "call", "nodes": nodes}, actor=actor)
+    run = start_run(version=caller, state={}, actor=actor)
+    of_the_run = boot_of(browser.get(f"/runs/{run.uuid}/").content.decode())["urls"]["subgraphs"]
+    assert browser.get(f"{of_the_run}{version.sha256}/").status_code == 404
+    Play(run).happen(ChildStarted, "call", graph=f"{version.graph.slug}@1", digest=version.sha256, state={})
+    answer = browser.get(f"{of_the_run}{version.sha256}/").json()
+    assert answer["definition"]["nodes"].keys() == {"hello", "bye"}
+    assert browser.get(answer["page"]).status_code == 200
+
+
+def test_the_version_that_a_run_was_moved_to_can_be_drawn(
+    browser: Client, version: GraphVersion, run: Run, actor: Actor
+) -> None:
+    definition = {**GRAPH, "nodes": {**GRAPH["nodes"], "new": {}}}
+    moved = publish_version(version=create_draft(graph=version.graph, definition=definition, actor=actor), actor=actor)
+    address = f"/runs/{run.uuid}/subgraphs/{moved.sha256}/"
+    assert browser.get(address).status_code == 404
+    Play(run).tell(RunMigrated(version="greet@2", digest=moved.sha256))
+    answer = browser.get(address).json()
+    assert answer["definition"]["nodes"].keys() == {"hello", "bye", "new"}
+
+
+def test_a_computed_graph_can_be_drawn_too_and_has_no_page(browser: Client, actor: Actor) -> None:
+    nodes = {"call": {"graph": "= made"}}
+    caller = create_graph(definition={"name": "caller", "start_node": "call", "nodes": nodes}, actor=actor)
+    run = start_run(version=caller, state={}, actor=actor)
+    made, digest, _ = compile_definition(GRAPH)
+    Play(run).happen(ChildStarted, "call", graph="", digest=digest, state={}, definition=made)
+    answer = browser.get(f"/runs/{run.uuid}/subgraphs/{digest}/").json()
+    assert answer == {"definition": made, "page": None}
+
+
+# --------------------------------------------------------------------------- starting again
+
+
+def test_a_run_is_started_again_from_its_page(browser: Client, run: Run) -> None:
+    answer = browser.post(f"/runs/{run.uuid}/again/")
+    again = Run.objects.exclude(pk=run.pk).get()
+    assert answer["Location"] == f"/runs/{again.uuid}/"
+    assert (again.input, again.version, again.trigger) == (run.input, run.version, "rerun")
+
+
+def test_the_page_has_the_command_that_starts_the_same_run(browser: Client, run: Run) -> None:
+    boot = boot_of(browser.get(f"/runs/{run.uuid}/").content.decode())
+    assert boot["again"]["url"] == f"/runs/{run.uuid}/again/"
+    words = shlex.split(boot["curl"])
+    assert words[:4] == ["curl", "-X", "POST", "http://testserver/api/v1/runs/"]
+    body = json.loads(words[words.index("-d") + 1])
+    assert body == {"version": str(run.version.uuid), "initial_state": {"name": "Ada"}, "durability": "sync"}
+    again = browser.post("/api/v1/runs/", body, content_type="application/json")
+    assert again.status_code == 201
+
+
+def test_the_command_is_proof_against_quotes_and_has_the_options(version: GraphVersion, actor: Actor) -> None:
+    state = {"name": 'O\'Hara $(id) `id` \\ "x" \n'}
+    options: dict[str, Any] = {"business_key": "a'b", "labels": {"team": "x"}, "priority": 3, "durability": "exit"}
+    run = start_run(version=version, state=state, actor=actor, **options)
+    words = shlex.split(curl_command(run, url="http://x/") or "")
+    assert json.loads(words[-1]) == {"version": str(version.uuid), "initial_state": state, **options}
+
+
+def test_the_command_has_no_secret(actor: Actor) -> None:
+    secret = {"type": "string", "writeOnly": True}
+    schema = {
+        "type": "object",
+        "properties": {
+            "token": secret,
+            "user": {"type": "object", "properties": {"password": secret, "name": {"type": "string"}}},
+            "keys": {"type": "array", "items": secret},
+        },
+    }
+    version = create_graph(definition={**GRAPH, "state": {"schema": schema}}, actor=actor)
+    state = {"token": "hush1", "user": {"password": "hush2", "name": "Ada"}, "keys": ["hush3"], "n": 1}
+    command = curl_command(start_run(version=version, state=state, actor=actor), url="http://x/") or ""
+    assert "hush" not in command
+    assert json.loads(shlex.split(command)[-1])["initial_state"] == {"user": {"name": "Ada"}, "keys": [], "n": 1}
+
+
+@pytest.mark.parametrize(("more", "has_one"), [(0, True), (1, False)])
+def test_a_state_too_large_for_a_shell_makes_no_command(
+    version: GraphVersion, actor: Actor, more: int, has_one: bool
+) -> None:
+    name = "x" * (MAX_INPUT_CHARACTERS - len('{"name":""}') + more)
+    run = start_run(version=version, state={"name": name}, actor=actor)
+    assert (curl_command(run, url="http://x/") is not None) is has_one
+
+
+def test_a_viewer_cannot_start_a_run_again(viewer: User, run: Run) -> None:
+    client = signed_in(viewer)
+    assert boot_of(client.get(f"/runs/{run.uuid}/").content.decode())["again"] is None
+    assert client.post(f"/runs/{run.uuid}/again/").status_code == 403
+    assert Run.objects.count() == 1
 
 
 # --------------------------------------------------------------------------- cancelling
@@ -110,7 +228,7 @@ def test_an_operator_can_ask_for_the_end_of_a_run(operator: User, run: Run) -> N
     answer = signed_in(operator).post(f"/runs/{run.uuid}/cancel/", {"reason": "enough"})
     assert (answer.status_code, answer["Location"]) == (302, f"/runs/{run.uuid}/")
     mail = Mailbox.objects.get(run=run)
-    assert (mail.kind, json.loads(mail.payload)) == ("cancel", {"reason": "enough"})
+    assert (mail.kind, json.loads(mail.payload)) == ("cancel", {"reason": "enough", "graceful": False})
 
 
 def test_a_run_that_is_over_says_so_when_it_is_cancelled(browser: Client, run: Run) -> None:
@@ -130,13 +248,36 @@ def test_the_button_is_there_only_while_it_can_help(browser: Client, run: Run, i
         play.complete("bye")
     html = browser.get(f"/runs/{run.uuid}/").content.decode()
     assert ("Cancel this run" in html) is not is_over
-    assert (boot_of(html)["cancel"] is None) is is_over
+    assert (f'action="/runs/{run.uuid}/pause/"' in html) is not is_over
+
+
+def test_each_button_is_a_form_that_works_without_a_script(operator: User, run: Run) -> None:
+    client = signed_in(operator)
+    assert client.post(f"/runs/{run.uuid}/pause/").status_code == 302
+    assert Mailbox.objects.get(run=run).kind == "pause"
+    assert "is paused already (operator paused it at" in client.post(
+        f"/runs/{run.uuid}/pause/", follow=True
+    ).content.decode().replace("&#x27;", "'")
+    assert client.get(f"/runs/{run.uuid}/pause/").status_code == 405
+    Run.objects.filter(pk=run.pk).update(status="paused")
+    html = client.get(f"/runs/{run.uuid}/").content.decode()
+    assert f'action="/runs/{run.uuid}/resume/"' in html
+    assert f'action="/runs/{run.uuid}/step/"' in html
+    Run.objects.filter(pk=run.pk).update(status="failed")
+    assert f'action="/runs/{run.uuid}/retry/"' in client.get(f"/runs/{run.uuid}/").content.decode()
+
+
+def test_the_page_says_why_the_run_does_not_move(browser: Client, run: Run) -> None:
+    html = browser.get(f"/runs/{run.uuid}/").content.decode()
+    assert "no worker is alive" in html
+    assert [reason["because"] for reason in boot_of(html)["reasons"]] == ["no-worker", "running"]
+    assert browser.get(boot_of(html)["urls"]["explain"]).status_code == 200
 
 
 def test_a_viewer_can_look_but_neither_cancel_nor_start(viewer: User, run: Run) -> None:
     client = signed_in(viewer)
     html = client.get(f"/runs/{run.uuid}/").content.decode()
-    assert boot_of(html)["cancel"] is None
+    assert boot_of(html)["control"] is None
     assert client.post(f"/runs/{run.uuid}/cancel/").status_code == 403
     assert client.post(f"/graphs/{run.version.graph.uuid}/start/").status_code == 403
 
@@ -187,7 +328,7 @@ def test_runs_can_be_narrowed_to_a_status_and_a_graph(browser: Client, actor: Ac
         ("?status=running", {other}),
         (f"?graph={other.version.graph.slug}", {other}),
         (f"?status=pending&graph={other.version.graph.slug}", set()),
-        ("?status=nonsense&before=nonsense", {run, other}),
+        ("?before=nonsense", {run, other}),
     ]:
         html = browser.get(f"/runs/{query}").content.decode()
         assert shown_runs(html) == {str(each.uuid) for each in expected}, query
@@ -215,6 +356,7 @@ def test_a_stranger_finds_nothing(stranger: User, run: Run) -> None:
     client = signed_in(stranger)
     assert shown_runs(client.get("/runs/").content.decode()) == set()
     assert client.get(f"/runs/{run.uuid}/").status_code == 404
+    assert client.get(f"/runs/{run.uuid}/subgraphs/{run.version.sha256}/").status_code == 404
     assert client.post(f"/runs/{run.uuid}/cancel/").status_code == 404
     assert client.post(f"/graphs/{run.version.graph.uuid}/start/").status_code == 404
     assert client.get(f"/runs/?before={run.uuid}").status_code == 200
@@ -223,3 +365,86 @@ def test_a_stranger_finds_nothing(stranger: User, run: Run) -> None:
 def test_nobody_is_sent_to_the_login_page(run: Run) -> None:
     for path in ("/", "/graphs/", "/runs/", f"/runs/{run.uuid}/", f"/graphs/{run.version.graph.uuid}/"):
         assert Client().get(path)["Location"] == f"/login/?next={path}"
+
+
+# --------------------------------------------------------------------------- forking
+
+
+def test_an_operator_can_fork_a_run_at_an_event(operator: User, run: Run) -> None:
+    Play(run).complete("hello")
+    client = signed_in(operator)
+    boot = boot_of(client.get(f"/runs/{run.uuid}/").content.decode())
+    assert boot["fork"]["url"] == f"/runs/{run.uuid}/fork/"
+    answer = client.post(boot["fork"]["url"], {"seq": 2})
+    fork = Run.objects.get(forked_from=run)
+    assert (answer.status_code, answer["Location"]) == (302, f"/runs/{fork.uuid}/")
+    html = client.get(f"/runs/{fork.uuid}/").content.decode()
+    assert boot_of(html)["run"]["forked_from"] == {"url": f"/runs/{run.uuid}/", "id": str(run.uuid), "seq": 2}
+    assert "Forked from" in html
+
+
+def test_the_page_says_why_a_run_cannot_be_forked(browser: Client, run: Run) -> None:
+    play = Play(run)
+    play.complete("hello")
+    play.complete("bye")
+    answer = browser.post(f"/runs/{run.uuid}/fork/", {"seq": play.run.seq}, follow=True)
+    assert "the run was completed" in answer.content.decode()
+
+
+@pytest.mark.parametrize("seq", ["0", "99", "x", "", "1" * 20, "²"])
+def test_a_fork_needs_an_event_of_the_run(browser: Client, run: Run, seq: str) -> None:
+    assert browser.post(f"/runs/{run.uuid}/fork/", {"seq": seq}).status_code == 404
+
+
+def test_a_viewer_cannot_fork(viewer: User, run: Run) -> None:
+    client = signed_in(viewer)
+    assert boot_of(client.get(f"/runs/{run.uuid}/").content.decode())["fork"] is None
+    assert client.post(f"/runs/{run.uuid}/fork/", {"seq": 1}).status_code == 403
+
+
+def test_the_start_form_says_what_is_required_and_a_get_of_its_address_leads_to_it(
+    browser: Client, actor: Actor
+) -> None:
+    nodes = {"extract": {"tool": "extract_functions"}}
+    graph = create_graph(definition={"name": "read", "start_node": "extract", "nodes": nodes}, actor=actor).graph
+    html = browser.get(f"/graphs/{graph.uuid}/").content.decode()
+    assert "<small>string, required, read by extract</small>" in html
+    answer = browser.post(f"/graphs/{graph.uuid}/start/", {"state-code": ""})
+    assert (answer.status_code, Run.objects.count()) == (422, 0)
+    answer = browser.get(f"/graphs/{graph.uuid}/start/")
+    assert (answer.status_code, answer["Location"]) == (302, f"/graphs/{graph.uuid}/")
+
+
+def test_a_status_that_does_not_exist_has_no_runs_and_is_named(browser: Client, run: Run) -> None:
+    html = browser.get("/runs/?status=foo").content.decode()
+    assert shown_runs(html) == set()
+    assert "There is no status “foo”." in html
+
+
+def test_the_business_key_and_the_labels_of_a_run_are_shown(
+    browser: Client, version: GraphVersion, actor: Actor
+) -> None:
+    labels = {"customer": "acme", "tier": "gold"}
+    run = start_run(version=version, state={"name": "Ada"}, actor=actor, business_key="order-7", labels=labels)
+    html = browser.get(f"/runs/{run.uuid}/").content.decode()
+    assert "<dt>Business key</dt><dd>order-7</dd>" in html
+    assert "<dd>customer=acme, tier=gold</dd>" in html
+    shown = boot_of(html)["run"]
+    assert (shown["business_key"], shown["labels"]) == ("order-7", labels)
+
+
+@pytest.mark.parametrize("debug", [False, True])
+def test_a_run_that_is_not_there_has_our_own_page(browser: Client, run: Run, settings: Any, debug: bool) -> None:
+    settings.DEBUG = debug
+    answer = browser.get("/runs/00000000-0000-4000-8000-000000000000/")
+    assert answer.status_code == 404
+    assert "There is no such page, or it belongs to another organization." in answer.content.decode()
+
+
+@pytest.mark.parametrize(("sent", "mode"), [("over", "over"), ("out", "out"), ("sideways", "into")])
+def test_a_paused_run_is_stepped_as_the_button_says(browser: Client, run: Run, sent: str, mode: str) -> None:
+    step = Step.objects.get(run=run)
+    Play(run).tell(RunPaused(held=(bytes(step.step),)))
+    Run.objects.filter(pk=run.pk).update(status="paused")
+    browser.post(f"/runs/{run.uuid}/step/", {"mode": sent})
+    assert json.loads(Mailbox.objects.get(kind="step").payload)["mode"] == mode

@@ -94,16 +94,17 @@ class Server:
 
 @contextmanager
 def running_server(**variables: str) -> Iterator[Server]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "daphne", "-b", "127.0.0.1", "-p", str(port), "workflowsite.asgi:application"],
-        env=environment(PYTHONUNBUFFERED="1", **variables),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+    # Opened here, so that nobody else can take the port in the meantime.
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        process = subprocess.Popen(
+            [sys.executable, "-m", "daphne", "--fd", str(listener.fileno()), "workflowsite.asgi:application"],
+            env=environment(PYTHONUNBUFFERED="1", **variables),
+            pass_fds=[listener.fileno()],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
     server = Server(port=port, pid=process.pid, log=SimpleQueue())
     threading.Thread(target=_pass_lines_on, args=(process.stdout, server.log), daemon=True).start()
     try:

@@ -19,6 +19,7 @@ from runs import consumers
 from runs.consumers import RunConsumer
 from runs.models import Run
 from tests.integration.stream.scribe import Scribe
+from tests.support.waiting import WAIT_S
 from workflowsite.asgi import application
 
 pytestmark = pytest.mark.usefixtures("hosts")
@@ -57,10 +58,10 @@ async def opened(
 
 async def outcome(socket: WebsocketCommunicator) -> int | str:
     """ "open" when a first message comes, else the code that the socket is closed with; 403 before it is accepted."""
-    accepted, _ = await socket.connect(timeout=5)
+    accepted, _ = await socket.connect(timeout=WAIT_S)
     if not accepted:
         return 403
-    output = await socket.receive_output(timeout=5)
+    output = await socket.receive_output(timeout=WAIT_S)
     return "open" if output["type"] == "websocket.send" else output["code"]
 
 
@@ -160,7 +161,7 @@ def rights_are_checked_often(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def closed_with(socket: WebsocketCommunicator) -> int:
     while True:
-        output: dict[str, Any] = await socket.receive_output(timeout=5)
+        output: dict[str, Any] = await socket.receive_output(timeout=WAIT_S)
         if output["type"] == "websocket.close":
             code: int = output["code"]
             return code

@@ -1,7 +1,5 @@
 """The bell over PostgreSQL and over Redis, each against the real thing where there is one."""
 
-import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,26 +12,13 @@ from runs.bell import ANYTHING, Bell, Hint
 from runs.bell.postgres import PostgresBell
 from runs.bell.redis import RedisBell
 from tests.support.ear import Ear
+from tests.support.redis import own_redis
 
 
 @pytest.fixture
 def redis_url(tmp_path: Path) -> Iterator[str]:
-    program = shutil.which("redis-server")
-    if program is None:
-        pytest.skip("there is no redis-server")
-    path = tmp_path / "redis.sock"
-    process = subprocess.Popen(
-        [program, "--port", "0", "--unixsocket", str(path), "--save", "", "--dir", str(tmp_path)],
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        assert process.stdout is not None
-        assert any("ready to accept connections" in line.lower() for line in process.stdout)
-        yield f"unix://{path}"
-    finally:
-        process.kill()
-        process.communicate()
+    with own_redis(tmp_path) as server:
+        yield server.url
 
 
 @pytest.fixture(params=["postgres", "redis"])

@@ -8,9 +8,10 @@ from datetime import UTC, datetime
 import pytest
 
 from runs.driver.committer import MAX_INLINE_BYTES, Committer
-from runs.errors import StoreBusy, StoreError
+from runs.errors import StoreBusy, StoreError, StoreLocked
 from runs.store import RunWrite
 from runs.store.writes import EventRow
+from tests.support.waiting import WAIT_S
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -24,8 +25,11 @@ class MemoryStore:
         self.trouble: deque[Exception] = deque()
         self.taken_by_others: set[int] = set()
         self.heads: dict[int, tuple[int, int]] = {}
+        self.locked: set[int] = set()
 
     def commit(self, writes):
+        if self.locked & {write.run_id for write in writes}:
+            raise StoreLocked("an atomic tool")
         if self.trouble:
             raise self.trouble.popleft()
         self.groups.append([write.run_id for write in writes])
@@ -42,8 +46,8 @@ class MemoryStore:
 class Writer:
     """A run with a number of writes, one after the other."""
 
-    def __init__(self, run_id: int, committer: Committer, *, size: int = 1) -> None:
-        self.run_id, self.committer, self.size = run_id, committer, size
+    def __init__(self, run_id: int, committer: Committer, *, size: int = 1, awaits_commits: bool = True) -> None:
+        self.run_id, self.committer, self.size, self.awaits_commits = run_id, committer, size, awaits_commits
         self.over = asyncio.Event()
         self.is_lost = False
 
@@ -76,7 +80,7 @@ async def commit(committer: Committer, *run_ids: int, **options) -> list[Writer]
     writers = [Writer(run_id, committer, **options) for run_id in run_ids]
     for writer in writers:
         committer.submit(writer)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(WAIT_S):
         for writer in writers:
             await writer.over.wait()
     return writers
@@ -96,6 +100,11 @@ async def test_writes_that_are_ready_together_are_one_transaction_of_the_committ
 
 async def test_a_large_write_does_not_hold_up_the_loop(store, committer):
     await commit(committer, 1, size=MAX_INLINE_BYTES + 1)
+    assert store.threads != [threading.get_ident()]
+
+
+async def test_the_write_of_a_run_that_goes_on_meanwhile_does_not_hold_up_the_loop(store, committer):
+    await commit(committer, 1, awaits_commits=False)
     assert store.threads != [threading.get_ident()]
 
 
@@ -137,7 +146,33 @@ async def test_a_fenced_committer_gives_up_what_the_database_has_not_taken(store
     committer.submit(writer)
     await asyncio.sleep(0)
     committer.fence()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(WAIT_S):
         await writer.over.wait()
     assert writer.is_lost
     assert store.groups == []
+
+
+async def test_a_write_that_meets_a_locked_row_is_made_when_it_can_be_and_others_do_not_wait_for_it(store, committer):
+    store.locked = {1}
+    held = Writer(1, committer)
+    committer.submit(held)
+    await commit(committer, 2, 3)
+    await commit(committer, 4)
+    assert sorted(run for group in store.groups for run in group) == [2, 3, 4]
+    assert not held.over.is_set()
+    store.locked = set()
+    async with asyncio.timeout(WAIT_S):
+        await held.over.wait()
+    assert store.groups[-1] == [1]
+
+
+async def test_the_neighbours_in_its_group_do_not_wait_for_a_locked_row(store, committer):
+    store.locked = {2}
+    held = Writer(2, committer)
+    committer.submit(held)
+    await commit(committer, 1, 3)
+    assert sorted(store.groups) == [[1], [3]]
+    committer.fence()
+    async with asyncio.timeout(WAIT_S):
+        await held.over.wait()
+    assert held.is_lost

@@ -1,6 +1,6 @@
 import pytest
 
-from runs.driver.logs import BoundedLog, clean, cut
+from runs.driver.logs import CUT, BoundedLog, BoundedStream, clean, cut
 
 
 def lines_of(*messages: str, line: int = 10, step: int = 20) -> list[tuple[str, str]]:
@@ -22,6 +22,25 @@ def test_past_the_limit_of_a_step_one_marker_stands_for_the_rest():
     assert len(out) == 3
     assert out[2][1] == "warning"
     assert "20 bytes" in out[2][0]
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        (["x" * 20], ["x" * 20]),
+        (["x" * 21], ["x" * 11 + CUT]),
+        (["x" * 10, "y" * 10], ["x" * 10, "y" * 10]),
+        (["x" * 10, "y" * 10, "z", "z"], ["x" * 10, "y" * 10, CUT]),
+        (["x" * 20, "", "z", "", "z"], ["x" * 20, CUT]),
+        (["", "ä" * 10, "a\x00"], ["ä" * 10, CUT]),
+    ],
+)
+def test_a_stream_ends_with_a_marker_past_its_limit(said, kept):
+    out: list[str] = []
+    stream = BoundedStream(emit=out.append, max_step_bytes=20)
+    for text in said:
+        stream(text)
+    assert out == kept
 
 
 @pytest.mark.parametrize(("said", "kept"), [("a\x00b", "a\ufffdb"), ("\ud800", "?"), (42, "42")])

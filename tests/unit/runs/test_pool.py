@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from runs.driver.pool import AnyFlag, Pool, StopFlag, current_pool, make_pool
+from tests.support.waiting import WAIT_S, wait_until
 
-WAIT_S = 10
 forking = multiprocessing.get_context("fork")
 
 
@@ -70,6 +70,15 @@ def test_a_flag_can_be_raised_by_a_signal_while_it_is_waited_for(monkeypatch):
             assert flag.wait(WAIT_S)
     finally:
         signal.signal(signal.SIGUSR1, before)
+
+
+def test_a_roll_has_every_process_that_entered_itself_once_even_those_that_died():
+    pool = Pool()
+    with forked(lambda: pool.drivers.enter(os.getpid())) as first, forked(lambda: pool.drivers.enter(2**31 - 1)):
+        entered: list[int] = []
+        wait_until(lambda: entered.extend(pool.drivers.read()) or len(entered) == 2, "both have entered")
+        assert sorted(entered) == [first.pid, 2**31 - 1]
+    assert not pool.drivers.read()
 
 
 def test_one_process_at_a_time_takes_care_of_the_quarantine_and_its_death_frees_the_place():

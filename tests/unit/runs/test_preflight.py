@@ -25,6 +25,13 @@ def test_a_number_of_workers_that_is_none_is_refused(text):
     assert preflight.at_least_one("3") == 3
 
 
+@pytest.mark.parametrize("text", ["99999", "65536", "-1", "http", "8000.0", "", "9" * 5000])
+def test_a_port_that_is_none_is_refused(text):
+    with pytest.raises(argparse.ArgumentTypeError, match="give a port from 0 to 65535"):
+        preflight.port_number(text)
+    assert (preflight.port_number("0"), preflight.port_number("65535")) == (0, 65535)
+
+
 def test_a_platform_without_proc_is_refused(monkeypatch):
     preflight.check_platform()
     monkeypatch.setattr("runs.driver.identity._boot_id", lambda: "")

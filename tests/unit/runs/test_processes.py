@@ -14,7 +14,7 @@ from runs import processes
 from runs.driver.identity import read_stat
 from runs.driver.pool import StopFlag
 from runs.processes import Child, stop_on_signals, supervise
-from tests.support.waiting import wait_until
+from tests.support.waiting import WAIT_S, wait_until
 
 FOREVER = "import signal; signal.pause()"
 DEAF = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(flush=True)\nwhile True: signal.pause()"
@@ -126,7 +126,7 @@ def test_supervising_ends_when_the_flag_is_raised_and_everything_has_ended(make_
     first.leader.kill()
     wait_until(lambda: running(child) and child.group is not first, "it runs again")
     stop.raise_()
-    thread.join(10)
+    thread.join(WAIT_S)
     assert not thread.is_alive()
     assert child.is_gone
 

@@ -1,3 +1,8 @@
+import itertools
+
+from hypothesis import given
+from hypothesis import strategies as st
+
 from runs.driver.snapshots import MIN_UPDATES_BYTES, SnapshotPolicy
 
 KIB = 1024
@@ -40,3 +45,32 @@ def test_no_more_than_one_snapshot_and_as_many_updates_have_to_be_read():
     assert not policy.is_due
     policy.count(1)
     assert policy.is_due
+
+
+def test_a_state_that_suddenly_grows_leaves_snapshots_over_the_whole_past():
+    def state_bytes(seq: int) -> int:
+        return 200 * KIB if seq < 10_000 else 6_000 * KIB
+
+    _, kept, _ = run(update_bytes=KIB, state_bytes=state_bytes, steps=10_200)
+    seqs = [0, *(seq for seq, _ in kept)]
+    assert len(kept) > 10
+    assert max(after - before for before, after in itertools.pairwise(seqs)) <= 3 * seqs[-1] / len(kept)
+
+
+@given(st.lists(st.tuples(st.integers(1, 600), st.integers(1, 4_000)), min_size=1, max_size=80))
+def test_snapshots_never_outweigh_the_journal_and_go_only_for_that(entries):
+    """Of a state that shrinks and grows as it likes; only the newest snapshot may be larger than all there was."""
+    policy, journal, kept = SnapshotPolicy(kept=[], journal_bytes=0, since_bytes=0), 0, dict[int, int]()
+    for seq, (update_kib, state_kib) in enumerate(entries, 1):
+        policy.count(update_kib * KIB)
+        journal += update_kib * KIB
+        if policy.is_due:
+            before, size = sum(kept.values()), state_kib * KIB
+            stay = policy.add(seq, size)
+            assert stay == sorted(stay) and set(stay) <= kept.keys()
+            kept = {old: kept[old] for old in stay}
+            assert not kept or sum(kept.values()) + size <= journal
+            assert len(kept) == len(stay)
+            if before + size <= journal:
+                assert sum(kept.values()) == before, "nothing had to go"
+            kept[seq] = size

@@ -1,8 +1,7 @@
 import threading
 
 from runs.driver.threads import DaemonPool
-
-WAIT_S = 5
+from tests.support.waiting import WAIT_S
 
 
 def test_jobs_run_side_by_side_up_to_the_size_of_the_pool():

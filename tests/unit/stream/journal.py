@@ -7,9 +7,11 @@ import json
 from collections.abc import Collection
 from datetime import UTC, datetime
 
+from runs.redaction import Redaction
 from runs.store.writes import EventRow
 from runs.stream.frames import Frame, StreamedChunk, chunks_frame, events_frame
 from runs.stream.reader import Head
+from tests.support.waiting import WAIT_S
 
 AT = datetime(2026, 11, 23, tzinfo=UTC)
 STEP = b"\x01" * 10
@@ -51,7 +53,8 @@ class Journal:
         await asyncio.sleep(0)
         self._fail_if_told()
         self.entry_reads += 1
-        return events_frame(entry for entry in self.entries if after < entry.seq <= upto)
+        entries = (entry for entry in self.entries if after < entry.seq <= upto)
+        return events_frame(entries, Redaction(None))
 
     async def chunks(self, run_id: int, *, after: int, upto: int, seq: int) -> Frame | None:
         await asyncio.sleep(0)
@@ -87,7 +90,7 @@ class Follower:
         return [chunk["text"] for message in messages if message["type"] == "stream" for chunk in message["chunks"]]
 
     async def until(self, seq: int) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(WAIT_S):
             while not self.frames or self.frames[-1].seq < seq:
                 self._came.clear()
                 await self._came.wait()

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from runs.redaction import Redaction
 from runs.stream.feed import KEPT_FRAMES, Feed, Position
 from runs.stream.frames import FRAME_BYTES, FRAME_ENTRIES, events_frame
 from tests.unit.stream.journal import Follower, Journal
@@ -200,10 +201,10 @@ async def test_an_entry_that_cannot_be_read_ends_the_stream_with_its_error(journ
 def test_a_single_entry_larger_than_a_frame_is_a_frame_of_its_own(journal: Journal) -> None:
     journal.write()
     journal.write(padding=2 * FRAME_BYTES)
-    first = events_frame(journal.entries)
+    first = events_frame(journal.entries, Redaction(None))
     assert first is not None
     assert first.seq == 1
-    second = events_frame(journal.entries[1:])
+    second = events_frame(journal.entries[1:], Redaction(None))
     assert second is not None
     assert second.seq == 2
     assert second.size_bytes > 2 * FRAME_BYTES
@@ -211,7 +212,7 @@ def test_a_single_entry_larger_than_a_frame_is_a_frame_of_its_own(journal: Journ
 
 def test_a_frame_is_the_message_that_clients_know(journal: Journal) -> None:
     journal.write(2)
-    frame = events_frame(journal.entries)
+    frame = events_frame(journal.entries, Redaction(None))
     assert frame is not None
     message = json.loads(frame.text)
     assert message["type"] == "events"

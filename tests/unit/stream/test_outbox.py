@@ -2,6 +2,7 @@
 
 import os
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -10,6 +11,7 @@ import pytest
 from runs.bell import ANYTHING, Hint
 from runs.bell import outbox as outbox_module
 from runs.bell.outbox import Batch, Outbox
+from tests.support.waiting import WAIT_S
 
 
 class FarSide:
@@ -32,7 +34,7 @@ class FarSide:
         self.is_connected = False
 
     def __call__(self, batch: Batch) -> None:
-        assert self.gate.wait(5)
+        assert self.gate.wait(WAIT_S)
         if self.broken:
             self.broken = False
             self.came.release()
@@ -45,7 +47,7 @@ class FarSide:
         return self.batches[-1]
 
     def wait(self) -> None:
-        assert self.came.acquire(timeout=5)
+        assert self.came.acquire(timeout=WAIT_S)
 
 
 @pytest.fixture
@@ -75,6 +77,18 @@ def test_hints_that_wait_together_become_the_newest_of_each_run(far: FarSide, ou
     while ("watcher", Hint(run_id=2, seq=3)) not in sent:
         sent = [*sent, *far.next_batch()]
     assert len(sent) <= 4
+
+
+def test_it_rests_between_two_batches_and_sends_what_came_meanwhile_together(
+    far: FarSide, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("runs.bell.outbox.REST_S", 0.5)
+    outbox.put("watcher", Hint(run_id=1, seq=1))
+    far.wait()
+    for seq in (2, 3, 4):
+        outbox.put("watcher", Hint(run_id=1, seq=seq))
+        time.sleep(0.01)
+    assert far.next_batch() == [("watcher", Hint(run_id=1, seq=4))]
 
 
 def test_when_the_other_side_fails_it_is_connected_to_anew(
