@@ -3,6 +3,9 @@
 Side by side, because much of either is waiting. PostgreSQL is the server of TEST_DATABASE_URL, else one that lets us in
 at the local socket or at 127.0.0.1. Where there is none, or no Chromium, the tests that need it are left out and the
 last lines say so. They also name every test that failed, for the end of a log is all that some get to see.
+
+A few tests that failed are tried again when nothing else runs, for real servers, workers and browsers share the machine
+with the other suite and with whatever else is on it. What passes only then is named too, and is worth a look.
 """
 
 from __future__ import annotations
@@ -14,9 +17,10 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from queue import SimpleQueue
 
@@ -27,7 +31,9 @@ SQLITE = f"sqlite:///{ROOT / 'var' / 'workflow.sqlite3'}"
 PGOPTIONS = "-c synchronous_commit=off"
 """No test crashes the server, so none has to wait for its disk."""
 NEEDED_PERCENT = 90
-NOTHING_COLLECTED = 5
+TESTS_FAILED = 1
+FEW = 10
+"""More failures than these are no matter of a busy machine."""
 TESTS_THERE = ("tests/integration", "tests/durability")
 SOURCE_THERE = ("runs/store", "runs/bell")
 """Of which coverage is taken on PostgreSQL: the rest does the same on SQLite, and watching takes half of the time."""
@@ -41,51 +47,71 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 def main() -> int:
     coverage("erase")
     postgres = find_postgres()
+    suites = [Suite("", (), database=SQLITE)]
     notes = []
-    suite = Suite((), database=SQLITE)
-    suite_there = Suite(TESTS_THERE, database=postgres, measured=SOURCE_THERE) if postgres else None
-    ending = suite.show()
-    status, failed = ending.status, ending.failed
-    if suite_there:
-        there = suite_there.show()
-        status = status or (0 if there.status == NOTHING_COLLECTED else there.status)
-        failed += tuple(f"On PostgreSQL: {line}" for line in there.failed)
-        notes.append(f"On PostgreSQL, integration and durability: {there.closing.strip('= ')}")
+    if postgres:
+        suites.append(Suite("On PostgreSQL: ", TESTS_THERE, database=postgres, measured=SOURCE_THERE))
     else:
         notes.append(
             "There is no PostgreSQL to test on; set TEST_DATABASE_URL to a server where we may create databases."
         )
+    with tempfile.TemporaryDirectory() as folder:
+        for number, suite in enumerate(suites):
+            suite.start(Path(folder, str(number)))
+        endings = [suite.show() for suite in suites]
+        endings = [suite.try_again(ending) for suite, ending in zip(suites, endings, strict=True)]
     if not any(map(shutil.which, BROWSERS)):
         notes.append("There is no Chromium, so the browser tests were left out.")
     covered = report_coverage()
-    print(*failed, *notes, ending.closing, sep="\n", flush=True)
+    failed = [line for ending in endings for line in ending.failed]
+    unsteady = [line for ending in endings for line in ending.unsteady]
+    closings = [ending.closing for ending in reversed(endings)]
+    print(*failed, *unsteady, *notes, *closings, sep="\n", flush=True)
+    status = next((ending.status for ending in endings if ending.status), 0)
     return status or (0 if covered else 1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ending:
-    """How a pytest ended: `failed` are its summary's lines of what failed or could not be set up or collected."""
+    """How a pytest ended.
+
+    `failed` are its summary's lines of what failed or could not be set up or collected; `unsteady` are those of what
+    failed and then passed alone.
+    """
 
     status: int
     failed: tuple[str, ...]
     closing: str
+    unsteady: tuple[str, ...] = ()
 
 
 class Suite:
-    """A pytest under coverage that has been started."""
+    """Tests on one database, run by a pytest under coverage."""
 
-    def __init__(self, arguments: Sequence[str], *, database: str, measured: Sequence[str] = ()) -> None:
-        """Coverage is taken of the folders `measured`, else of all that is configured."""
-        self._name = database.partition(":")[0]
+    def __init__(self, label: str, arguments: Sequence[str], *, database: str, measured: Sequence[str] = ()) -> None:
+        """The lines that tell of it begin with `label`. Coverage is taken of the folders `measured`, else of all."""
+        self._label = label
+        self._arguments = arguments
+        self._database = database
+        self._measured = measured
+
+    def start(self, cache: Path, *more: str) -> None:
+        """Run all, or what the arguments of pytest in `more` say; what fails is written down in the folder `cache`."""
+        self._cache = cache
         self._lines: SimpleQueue[str | None] = SimpleQueue()
-        source = [f"--source={','.join(measured)}"] if measured else []
-        command = [sys.executable, "-m", "coverage", "run", *source, "-m", "pytest", "--no-header", *arguments]
+        source = [f"--source={','.join(self._measured)}"] if self._measured else []
+        command = [sys.executable, "-m", "coverage", "run", *source, "-m", "pytest", "--no-header"]
+        command += ["-o", f"cache_dir={cache}", *self._arguments, *more]
         if sys.stdout.isatty():
             command.append("--color=yes")
         self._process = subprocess.Popen(
             command,
             cwd=ROOT,
-            env={**os.environ, "DATABASE_URL": database, "PGOPTIONS": f"{os.environ.get('PGOPTIONS', '')} {PGOPTIONS}"},
+            env={
+                **os.environ,
+                "DATABASE_URL": self._database,
+                "PGOPTIONS": f"{os.environ.get('PGOPTIONS', '')} {PGOPTIONS}",
+            },
             stdout=subprocess.PIPE,
             text=True,
         )
@@ -94,13 +120,32 @@ class Suite:
 
     def show(self) -> Ending:
         """Pass its output on until it ends."""
-        print(f"\n--- {self._name} ---", flush=True)
+        print(f"\n--- {self._database.partition(':')[0]} ---", flush=True)
         lines = []
         while (line := self._lines.get()) is not None:
             print(line, end="", flush=True)
             lines.append(COLOR.sub("", line).strip())
         closing = [line for line in lines if CLOSING_LINE.match(line)] or ["pytest did not finish."]
-        return Ending(status=self._process.wait(), failed=failed_in(lines), closing=closing[-1])
+        return Ending(
+            status=self._process.wait(),
+            failed=tuple(self._label + line for line in failed_in(lines)),
+            closing=self._label + closing[-1],
+        )
+
+    def try_again(self, ending: Ending) -> Ending:
+        """Run what failed once more, if it was not much; the `ending` with what remains of its failures."""
+        if ending.status != TESTS_FAILED or len(ending.failed) > FEW:
+            return ending
+        self.start(self._cache, "--last-failed", "--last-failed-no-failures=none")
+        again = self.show()
+        still = {line.partition(" - ")[0] for line in again.failed}
+        unsteady = [line for line in ending.failed if line.partition(" - ")[0] not in still]
+        return replace(
+            ending,
+            status=again.status,
+            failed=again.failed,
+            unsteady=tuple(f"Passed only when tried again alone: {line}" for line in unsteady),
+        )
 
     def _read(self) -> None:
         for line in self._process.stdout or ():
