@@ -76,7 +76,7 @@ def fork_run(
         raise ForkRefused(run.uuid, at_seq, "its branches have replaced the same keys, which must be edited first")
     if paused is not None:
         beginning.pause() if paused else beginning.feed(RunResumed())
-    new = _row(run, at_seq, begun_with=begun_with, goes_on_with=version or begun_with, actor=actor, at=now)
+    new = _row(run, at_seq, begun_with=begun_with, migrated_to=version, actor=actor, at=now)
     note(new, request_key)
     if labels is not None:
         new.labels = labels
@@ -97,13 +97,13 @@ def fork_run(
 
 
 def _row(
-    run: Run, at_seq: int, *, begun_with: GraphVersion, goes_on_with: GraphVersion, actor: Actor, at: datetime
+    run: Run, at_seq: int, *, begun_with: GraphVersion, migrated_to: GraphVersion | None, actor: Actor, at: datetime
 ) -> Run:
     """The row of the fork, which is like that of `run`."""
     return Run(
         organization=run.organization,
-        version=goes_on_with,
-        begun_with=None if goes_on_with.pk == begun_with.pk else begun_with,
+        version=migrated_to or begun_with,
+        begun_with=begun_with if migrated_to else None,
         former_versions=_former_versions(run),
         forked_from=run,
         fork_seq=at_seq,

@@ -174,6 +174,14 @@ def test_a_fork_may_go_on_with_another_version(actor, finished):
         assert finish(again).status == finish(before).status == "completed"
 
 
+def test_a_fork_may_name_the_version_that_it_has(actor, finished):
+    fork = fork_run(run=finished, at_seq=2, actor=actor, version=finished.version)
+    with driving():
+        finish(fork)
+    assert (fork.status, current_state(fork).values) == ("completed", {"n": 3})
+    assert verify_run(fork).differences == []
+
+
 def test_what_waits_waits_on_in_the_fork(actor):
     moment = datetime.now(UTC) + timedelta(days=3)
     with driving():

@@ -13,14 +13,23 @@ from typing import Any, Self
 from accounts.actor import Actor
 from runs import control
 from runs.driver.main import DriverLost
-from runs.errors import ControlConflict, ControlInvalid, RunFinished
+from runs.errors import ControlConflict, ControlInvalid, ForkRefused, MigrationRefused, RunFinished
+from runs.forking import fork_run
+from runs.migrating import migrate_run
 from runs.models import Driver, Run
 from runs.store.takeover import take_over
-from tests.integration.runs.randomized.trial import Trial
+from tests.integration.runs.randomized.trial import (
+    IN_ANY_ORDER,
+    IN_THE_ORDER_OF_THE_JOURNAL,
+    Trial,
+    steps_to_retry,
+)
 from tests.support.runs import driving
 from tests.support.waiting import WAIT_S, wait_until
 
 IN_QUARANTINE = (False, False, True)
+MAX_FORKS = 2
+"""Of a trial."""
 MOMENT_S = 0.03
 NO_STEP_IS_TO_BLAME = 10_000
 RESTLESS = {"beat_interval_s": 0.1, "stop_grace_s": 0.02, "quarantine_alone_s": 0.05, "runs_per_worker": 4}
@@ -77,33 +86,39 @@ class Disturbance:
     def until_all_are_over(self) -> None:
         deadline = time.monotonic() + WAIT_S
         while going_on := self._going_on():
-            assert time.monotonic() < deadline, f"{[trial.name for trial in going_on]} do not end"
+            names = {trial.name for trial, _ in going_on}
+            assert time.monotonic() < deadline, f"{names} do not end"
             if self._rng.random() < 0.3:
                 self._disturb_the_drivers()
-            for trial in going_on:
+            for trial, run in going_on:
                 if self._rng.random() < 0.3:
-                    self._press_a_button(trial)
+                    self._press_a_button(trial, run)
             time.sleep(self._rng.uniform(0, MOMENT_S))
 
-    def _going_on(self) -> list[Trial]:
-        """The trials whose runs are not over, or failed in a way that passes: these are opened again."""
+    def _going_on(self) -> list[tuple[Trial, Run]]:
+        """The runs that are not over, or failed in a way that passes: these are opened again."""
         going_on = []
         for trial in self._trials:
-            trial.run.refresh_from_db()
-            if trial.run.status == Run.Status.FAILED and (steps := trial.steps_to_retry()):
-                self._ask(control.retry_run, trial.run, steps=steps)
-                going_on.append(trial)
-            elif not trial.run.is_terminal:
-                going_on.append(trial)
+            for run in trial.runs:
+                run.refresh_from_db()
+                if run.status == Run.Status.FAILED and (steps := steps_to_retry(run)):
+                    self._ask(control.retry_run, run, steps=steps)
+                    going_on.append((trial, run))
+                elif not run.is_terminal:
+                    going_on.append((trial, run))
         return going_on
 
     def _disturb_the_drivers(self) -> None:
         self._rng.choice([self._drivers.stop_one, self._drivers.take_one_for_dead])(self._rng)
 
-    def _press_a_button(self, trial: Trial) -> None:
-        run, chance = trial.run, self._rng.random()
+    def _press_a_button(self, trial: Trial, run: Run) -> None:
+        chance = self._rng.random()
         if trial.kind == "undo" and chance < 0.1:
             self._ask(control.cancel_run, run, graceful=self._rng.random() < 0.7)
+        elif trial.kind not in IN_THE_ORDER_OF_THE_JOURNAL and chance < 0.2:
+            self._ask(migrate_run, run, version=self._rng.choice(trial.versions))
+        elif trial.kind in IN_ANY_ORDER and chance < 0.3 and len(trial.forks) < MAX_FORKS:
+            self._fork(trial, run)
         elif run.status != Run.Status.PAUSED:
             self._ask(control.pause_run, run)
         elif trial.kind == "edit" and chance < 0.3:
@@ -114,6 +129,12 @@ class Disturbance:
         else:
             self._ask(control.resume_run, run)
 
+    def _fork(self, trial: Trial, run: Run) -> None:
+        at_seq, version = self._rng.randint(1, run.seq), self._rng.choice([None, *trial.versions])
+        with suppress(ForkRefused, MigrationRefused):
+            trial.forks.append(fork_run(run=run, at_seq=at_seq, version=version, actor=self._actor))
+
     def _ask(self, verb: Any, run: Run, **how: Any) -> None:
-        with suppress(ControlConflict, ControlInvalid, RunFinished):  # the run has gone on meanwhile
+        # The run has gone on meanwhile, or what it has begun cannot be moved.
+        with suppress(ControlConflict, ControlInvalid, MigrationRefused, RunFinished):
             verb(run=run, actor=self._actor, **how)
