@@ -1,8 +1,9 @@
 """Random graphs through services, store and drivers: they end as the model says, whatever goes on around them.
 
 The samples are those of `tests/unit/engine/randomized`, published with tools. While they run, drivers are stopped or
-taken for dead, and the runs are paused, stepped and resumed, some of them edited or cancelled. RANDOMIZED_GRAPHS is how
-many graphs of each kind are played, RANDOMIZED_FIRST_SEED the first one's number; a failure names kind and number.
+taken for dead, and the runs are paused, stepped, resumed, migrated and forked, some of them edited or cancelled.
+RANDOMIZED_GRAPHS is how many graphs of each kind are played, RANDOMIZED_FIRST_SEED the first one's number; a failure names
+kind and number.
 """
 
 from __future__ import annotations
