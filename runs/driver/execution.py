@@ -161,7 +161,7 @@ class Execution:
 
     def receive(self, mail: Mail) -> None:
         """Take in a message to the run, once, however often it is delivered before it is committed as read."""
-        if not self._over:
+        if not self._over and not self._journal.is_letting_go:
             self._inbox.take_in(mail)
             self._admit(())
             self._rest_when_idle()
@@ -254,7 +254,7 @@ class Execution:
                 tried = start
             else:
                 self._places.ask(start)
-        if self._rest.draining or self._over:
+        if self._rest.draining or self._over or self._journal.is_letting_go:
             return
         if tried is not None:
             self._start(tried)

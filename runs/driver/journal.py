@@ -70,6 +70,11 @@ class Journal:
         return self._committing is not None
 
     @property
+    def is_letting_go(self) -> bool:
+        """Whether the write under way gives the run away: whatever comes now is for its next driver."""
+        return self._committing is not None and self._committing.write.head is not None
+
+    @property
     def has_listeners(self) -> bool:
         """Whether there are waits that begin with the next commit."""
         return self._pending is not None and bool(self._pending.listeners)
