@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Protocol
@@ -105,10 +106,10 @@ class Driver:
         self._watch_stop(loop)
 
         def fenced(reason: str) -> None:
-            loop.call_soon_threadsafe(self._break, DriverLost(reason))
+            _tell(loop, self._break, DriverLost(reason))
 
         def broken(reason: str) -> None:
-            loop.call_soon_threadsafe(self._break, RuntimeError(reason))
+            _tell(loop, self._break, RuntimeError(reason))
 
         self._keeper = Keeper(on_broken=broken)
         self._look_who_waits()
@@ -249,8 +250,7 @@ class Driver:
             while not self._stop.wait(STOP_POLL_S):
                 if loop.is_closed():
                     return
-            with suppress(RuntimeError):  # the driver has ended otherwise, and its loop is closed
-                loop.call_soon_threadsafe(self._begin_stop)
+            _tell(loop, self._begin_stop)
 
         threading.Thread(target=wait, name="stop", daemon=True).start()
 
@@ -292,6 +292,12 @@ class Driver:
             except TimeoutError:
                 return False
         return True
+
+
+def _tell(loop: asyncio.AbstractEventLoop, what: Callable[..., object], *arguments: Any) -> None:
+    """Call it on the loop, from another thread; of a driver that has ended meanwhile, the loop is closed."""
+    with suppress(RuntimeError):
+        loop.call_soon_threadsafe(what, *arguments)
 
 
 def _with_one_migration(mail: list[Mail]) -> list[Mail]:

@@ -10,6 +10,7 @@ from django.conf import settings
 from runs.driver import registration
 from runs.driver.pacemaker import Pacemaker
 from runs.models import Driver
+from tests.support.runs import driving
 from tests.support.waiting import WAIT_S
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -121,3 +122,21 @@ def test_a_bug_in_the_pacemaker_fences_its_driver_too(driver, monkeypatch):
     with Pacemaker(driver, on_fenced=fence):
         assert fence.closed.wait(WAIT_S)
     assert fence.reasons == ["The pacemaker broke."]
+
+
+def test_a_beat_that_outlasts_its_driver_tells_nobody(driver, monkeypatch):
+    crashed: list[object] = []
+    beating, go_on = threading.Event(), threading.Event()
+
+    def beat(*_: object) -> bool:
+        beating.set()
+        return not go_on.wait(WAIT_S)
+
+    monkeypatch.setattr(threading, "excepthook", crashed.append)
+    monkeypatch.setattr(registration, "beat", beat)
+    with driving():
+        assert beating.wait(WAIT_S)
+    [pacemaker] = [thread for thread in threading.enumerate() if thread.name == "pacemaker"]
+    go_on.set()
+    pacemaker.join(WAIT_S)
+    assert crashed == []
