@@ -2,8 +2,8 @@
 
 The samples are those of `tests/unit/engine/randomized`, published with tools. While they run, drivers are stopped or
 taken for dead, and the runs are paused, stepped, resumed, migrated and forked, some of them edited or cancelled.
-RANDOMIZED_GRAPHS is how many graphs of each kind are played, RANDOMIZED_FIRST_SEED the first one's number; a failure names
-kind and number.
+RANDOMIZED_GRAPHS is how many graphs of each kind are played, RANDOMIZED_FIRST_SEED the first one's number; a failure
+names kind and number.
 """
 
 from __future__ import annotations
