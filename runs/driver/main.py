@@ -231,7 +231,8 @@ class Driver:
                     self._held[mail.run_id].receive(mail)
 
     def _let_go(self, execution: Execution) -> None:
-        self._held.pop(execution.run.id, None)
+        if self._held.get(execution.run.id) is execution:  # and not the next one: it may claim a run that it just left
+            del self._held[execution.run.id]
         self._keeper.run_ended()
         self._attention.set()
 

@@ -5,6 +5,7 @@ import threading
 from datetime import timedelta
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 
 from runs import bell, control, selectors
@@ -12,13 +13,16 @@ from runs.driver.logs import CUT
 from runs.driver.main import DriverLost
 from runs.errors import StoreError
 from runs.models import Driver, Event, Mailbox, Run, Step, StreamChunk
+from runs.signals import signal_run
 from runs.store import open_store
 from runs.store.mail import post
+from runs.store.postgres import PostgresStore
+from runs.store.sqlite import SqliteStore
 from runs.store.takeover import CRASHED, take_over
-from tests.support.runs import driving, finish, start
+from tests.support.runs import driving, finish, is_waiting, start
 from tests.support.tools import gate
 from tests.support.verifying import assert_as_journaled
-from tests.support.waiting import wait_until
+from tests.support.waiting import WAIT_S, wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -296,3 +300,39 @@ def test_after_a_claim_without_an_answer_the_runs_that_are_held_stay_held(actor)
         opened.set()
         assert finish(run).status == "completed"
     assert run.epoch == 1
+
+
+def test_a_driver_that_claims_a_run_which_it_just_left_keeps_it(actor, settings, monkeypatch):
+    store_class = {"sqlite": SqliteStore, "postgresql": PostgresStore}[connection.vendor]
+    commit, release = store_class.commit, store_class.release
+    entered, opened = gate("hard")
+    looked_for_strays = threading.Event()
+
+    def late_commit(self, writes):
+        lost = commit(self, writes)
+        if any(write.head is not None and write.head.finished_at is None for write in writes):
+            entered.wait(WAIT_S)  # it is claimed and goes on before its driver knows that it left
+        return lost
+
+    def watched_release(self, **which):
+        released = release(self, **which)
+        if entered.is_set():
+            looked_for_strays.set()
+        return released
+
+    monkeypatch.setattr(store_class, "commit", late_commit)
+    monkeypatch.setattr(store_class, "release", watched_release)
+    settings.WORKFLOW = settings.WORKFLOW.model_copy(update={"beat_interval_s": 0.05, "poll_interval_s": 0.05})
+    nodes = {"s": {"wait": {"signal": "go"}, "outputs": {}, "next": "w"}, **WAITING}
+    with driving():
+        run = start(actor, nodes, durability="async")
+        wait_until(lambda: is_waiting(run), "it has left memory")
+        signal_run(run=run, name="go", payload=None, actor=actor)
+        assert entered.wait(WAIT_S)
+        looked_for_strays.clear()
+        assert looked_for_strays.wait(WAIT_S)
+        looked_for_strays.clear()
+        assert looked_for_strays.wait(WAIT_S)
+        opened.set()
+        finish(run)
+    assert (run.status, run.epoch) == ("completed", 2)

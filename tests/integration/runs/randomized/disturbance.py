@@ -80,15 +80,18 @@ class Drivers:
 class Disturbance:
     """Disturbs the runs of some trials until all are over."""
 
-    def __init__(self, trials: Sequence[Trial], drivers: Drivers, actor: Actor, rng: random.Random) -> None:
+    def __init__(
+        self, trials: Sequence[Trial], drivers: Drivers, actor: Actor, rng: random.Random, *, spares_drivers: bool
+    ) -> None:
         self._trials, self._drivers, self._actor, self._rng = trials, drivers, actor, rng
+        self._spares_drivers = spares_drivers
 
     def until_all_are_over(self) -> None:
         deadline = time.monotonic() + WAIT_S
         while going_on := self._going_on():
             names = {trial.name for trial, _ in going_on}
             assert time.monotonic() < deadline, f"{names} do not end"
-            if self._rng.random() < 0.3:
+            if not self._spares_drivers and self._rng.random() < 0.3:
                 self._disturb_the_drivers()
             for trial, run in going_on:
                 if self._rng.random() < 0.3:

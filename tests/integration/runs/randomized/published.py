@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from typing import Any
 
@@ -31,6 +31,8 @@ played: dict[str, Sample] = {}
 """By name; the tools look their samples up here."""
 seen_by: dict[str, dict[str, set[tuple[str, int]]]] = defaultdict(lambda: defaultdict(set))
 """By sample and step: the nodes and the views of its calls. Of one step they must all be the same."""
+called: Counter[tuple[str, str, int]] = Counter()
+"""How often an attempt (the run, the step, its number) was called: once, while its driver lives."""
 
 
 class Flaky(Exception):
@@ -122,6 +124,7 @@ def _seen(state: Mapping[str, Json], **names: Json) -> dict[str, Json]:
 
 
 def _acted(ctx: Context, sample: str, failing_first: bool, seen: dict[str, Json]) -> Command:
+    called[ctx.run_id, ctx.step_id, ctx.attempt] += 1
     seen_by[sample][ctx.step_id].add((ctx.node, fingerprint(ctx.node, seen)))
     chance = fingerprint(ctx.step_id, sample) % 12
     if ctx.attempt == 1 and failing_first and chance < 2:
