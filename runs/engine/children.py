@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 
 from graphs.plan import Plan
 from runs.engine import keys
-from runs.engine.branches import Branch, Status
+from runs.engine.branches import Branch, Cause, Frozen, Status
 from runs.engine.closing import settle
 from runs.engine.decisions import FinishChild
 from runs.engine.events import ChildStarted, Event, Failure, JsonObject, RunMigrated, StepId
@@ -123,16 +123,20 @@ def settle_child(turn: Turn, scope: Scope) -> None:
 
 
 def _failure_of(scope: Scope) -> Raised:
-    errors = sorted(_errors(scope), key=lambda error: error[0])
-    _, place, first = errors[0]
-    more = f" And {len(errors) - 1} more." if len(errors) > 1 else ""
+    """Told by the first of the causes, not by the subgraphs and maps between here and there that failed with it."""
+    errors = list(_errors(scope))
+    place, first = next((place, frozen.error) for place, frozen in errors if frozen.cause is not Cause.ITEMS)
+    others = sum(frozen.cause is not Cause.ITEMS for _, frozen in errors) - 1
+    more = f" And {others} more." if others else ""
     message = f'"{place}" failed: {first.type}: {first.message}{more}'
-    names = tuple(sorted({failure.type for _, _, failure in errors}))
+    names = tuple(sorted({frozen.error.type for _, frozen in errors}))
     return Raised(error=Failure(type=SUBGRAPH_FAILED, message=message), names=names)
 
 
-def _errors(root: Scope) -> Iterator[tuple[StepId, str, Failure]]:
-    for scope in root.with_inner():
-        for branch in scope.branches.values():
-            if branch.frozen is not None:
-                yield branch.id, scope.graph.names[branch.node], branch.frozen.error
+def _errors(scope: Scope) -> Iterator[tuple[str, Frozen]]:
+    """In canonical order: ids differ between executions of a subgraph."""
+    for branch in sorted(scope.branches.values(), key=lambda branch: branch.key):
+        if branch.frozen is not None:
+            yield scope.graph.names[branch.node], branch.frozen
+        for inner in sorted(branch.inner_scopes(), key=lambda inner: inner.index):
+            yield from _errors(inner)

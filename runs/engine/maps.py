@@ -130,10 +130,10 @@ def _conclude(turn: Turn, branch: Branch, opened: OpenMap) -> None:
 
 
 def _first_cause(opened: OpenMap) -> str:
-    """Why the first of the failed items failed: of what is frozen in it, the step with the least id."""
+    """Why the first of the failed items failed: of what is frozen in it, the first in canonical order."""
     index = min(opened.scopes)  # which no finished item is in
     scope = opened.scopes[index]
-    frozen = [(branch.id, branch.node, branch.frozen.error) for branch in scope.branches.values() if branch.frozen]
+    frozen = [(branch.key, branch.node, branch.frozen.error) for branch in scope.branches.values() if branch.frozen]
     _, node, error = min(frozen, key=lambda one: one[0])
     return f'Item {index} failed at "{scope.graph.names[node]}": {error.type}: {error.message}'
 

@@ -301,6 +301,9 @@ class SimulatedRun:
         self._under_way.pop(step, None)
         self._throttle.release(step)
         self._feed(self._calls.open_child(self._state, start))
+        branch = self._state.branches.get(step)
+        if branch is None or branch.child is None:
+            return  # it could not be opened, or was over at once
         timeout_at = self._calls.child_timeout_at(self._state, step, now=now)
         if timeout_at is not None:
             self._agenda.add(timeout_at, partial(self._end_child, start), is_durable=True)

@@ -181,14 +181,15 @@ def test_a_handler_takes_what_failed_inside_by_either_name(match: str):
     assert set(run.state.branches) == {run.start("h").step}
 
 
-def test_several_failures_inside_are_counted():
+@pytest.mark.parametrize("order", ["bc", "cb"])
+def test_the_first_of_several_failures_inside_is_told_and_the_others_counted(order: str):
     run = calling()
     run.give("s")
     run.give("g.a")
-    run.fail("g.b")
-    run.fail("g.c")
+    for node in order:
+        run.fail(f"g.{node}")
     ((_, _, error),) = [entry for entry in run.events[-1].errors if entry[1] == "g"]
-    assert error.message.endswith("And 1 more.")
+    assert error.message == '"b" failed: ValueError: It broke. And 1 more.'
 
 
 def test_what_goes_wrong_with_the_outputs_fails_the_step_and_runs_all_of_it_again():

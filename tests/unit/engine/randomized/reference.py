@@ -413,7 +413,7 @@ class Reference:
                 token.status, token.why = "frozen", ("items", "MapFailed", set())
                 return True
             index = min(set(range(len(token.items))) - set(token.results))
-            cause = min((t for t in token.scopes[index].tokens if t.status == "frozen"), key=lambda t: t.id)
+            cause = min((t for t in token.scopes[index].tokens if t.status == "frozen"), key=lambda t: t.path)
             message = (
                 f"{failed} of {len(token.items)} items failed; {tolerated} are tolerated. "
                 f'Item {index} failed at "{cause.node}": {cause.why[1]}: '
