@@ -173,7 +173,7 @@ def _add_handlers(given: JsonObject, moves: _Moves) -> None:
     if isinstance(on_error, str) or (on_error and isinstance(on_error[0], str)):
         on_error = [{"to": on_error}]
     for position, case in enumerate(on_error):
-        moves.add(Edge.Slot.ON_ERROR, case["to"], position=position, expression=case.get("match", ""))
+        moves.add(Edge.Slot.ON_ERROR, case["to"], position=position, expression=_matches(case.get("match", "")))
     human, wait = given.get("human", {}), given.get("wait", {})
     if isinstance(human.get("on_due"), str):
         moves.add(Edge.Slot.ON_DUE, human.pop("on_due"))
@@ -277,6 +277,9 @@ class _Reader:
     def _handlers(self, row: Node, given: JsonObject, slots: dict[str, list[Edge]]) -> None:
         """Put the edges of on_error, human and wait where they belong; refuse those that belong nowhere."""
         cases = list(self._cases(row, slots.pop(Edge.Slot.ON_ERROR, []), "match"))
+        for position, case in enumerate(cases):
+            if case.get("match", "").startswith("["):
+                case["match"] = self.json(case["match"], "nodes", row.name, "on_error", position, "match")
         if cases:
             given["on_error"] = cases
         human, wait = given.get("human"), given.get("wait")
@@ -290,6 +293,13 @@ class _Reader:
         for slot in (slot for slot, edges in slots.items() if edges):
             message = f'An edge of the slot "{Edge.Slot(slot).label}" has no place in this node; remove or change it.'
             self.refuse("edge-without-effect", message, "nodes", row.name)
+
+
+def _matches(match: Json) -> str:
+    """What an edge of on_error matches, as its expression: a name, or a list of names as JSON."""
+    if isinstance(match, str) and not match.startswith("["):
+        return match
+    return strict_json.dumps([match] if isinstance(match, str) else match)
 
 
 def _unplaced(entries: list[Json], edges: list[Edge]) -> list[Edge]:

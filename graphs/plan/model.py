@@ -27,9 +27,9 @@ class JoinPlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Handler:
-    """A case of `on_error`; `match` None takes every error."""
+    """A case of `on_error`; one whose `match` is empty takes every error."""
 
-    match: str | None
+    match: tuple[str, ...]
     to: Targets
 
 
@@ -96,8 +96,8 @@ class NodePlan:
     """The inputs of what undoes the step; None where nothing does."""
 
     def handler_of(self, names: tuple[str, ...]) -> Targets | None:
-        """Where an error leads that goes by these names, the most specific first; None without a matching case."""
-        return next((case.to for case in self.handlers if case.match is None or case.match in names), None)
+        """Where an error leads that goes by these names; None without a matching case."""
+        return next((case.to for case in self.handlers if not case.match or set(case.match).intersection(names)), None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

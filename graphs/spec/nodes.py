@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, cast
 
-from pydantic import Field, PlainValidator, TypeAdapter, ValidationInfo
+from pydantic import BeforeValidator, Field, PlainValidator, TypeAdapter, ValidationInfo
 
 from graphs.spec.fields import (
     FILLED,
@@ -91,12 +91,36 @@ class RetrySpec(Part):
     on_exhausted: Literal["fail", "pause"] = "fail"
 
 
+def _retries(value: Json) -> tuple[RetrySpec, ...]:
+    """One policy, or a list of policies of which the first that names the exception counts."""
+    if not isinstance(value, list):
+        return (_POLICY.validate_python(value),)
+    policies = _POLICIES.validate_python(value)
+    if any(policy.on is None for policy in policies[:-1]):
+        raise complaint("unreachable-case", "The policy without on takes every error; put it last.")
+    return policies
+
+
+_POLICY: TypeAdapter[RetrySpec] = TypeAdapter(RetrySpec)
+_POLICIES: TypeAdapter[tuple[RetrySpec, ...]] = TypeAdapter(Annotated[tuple[RetrySpec, ...], FILLED])
+
+
+def _as_words(value: Json) -> Json:
+    return [value] if isinstance(value, str) else value
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ErrorCase(Part):
-    """Where a failure leads; `match` names the exception, None stands for every one."""
+    """Where a failure leads; `match` names exceptions, none stands for every one."""
 
-    match: Word | None = None
+    match: Annotated[tuple[Word, ...], FILLED, BeforeValidator(_as_words)] = ()
     to: Targets
+
+    def to_json(self) -> JsonObject:
+        written: JsonObject = Part.to_json(self)
+        if len(self.match) == 1:
+            (written["match"],) = self.match
+        return written
 
 
 def _error_cases(value: Json, info: ValidationInfo) -> tuple[ErrorCase, ...]:
@@ -105,7 +129,7 @@ def _error_cases(value: Json, info: ValidationInfo) -> tuple[ErrorCase, ...]:
     if not is_list_of_cases:
         return (ErrorCase(to=TARGETS.validate_python(value, context=info.context)),)
     cases = _CASES.validate_python(value, context=info.context)
-    if any(case.match is None for case in cases[:-1]):
+    if any(not case.match for case in cases[:-1]):
         raise complaint("unreachable-case", "The case without match takes every error; put it last.")
     return cases
 
@@ -167,7 +191,7 @@ class NodeSpec(Part):
     """None: the branch ends."""
     join: Annotated[JoinSpec, PlainValidator(_join)] | None = None
     """None: the node runs once for each branch that reaches it."""
-    retry: RetrySpec | None = None
+    retry: Annotated[tuple[RetrySpec, ...], PlainValidator(_retries)] = ()
     timeout_s: Seconds | None = None
     deadline_s: Seconds | None = None
     heartbeat_timeout_s: Seconds | None = None
@@ -210,8 +234,10 @@ class NodeSpec(Part):
 
     def to_json(self) -> JsonObject:
         written: JsonObject = Part.to_json(self)
+        if len(self.retry) == 1:
+            (written["retry"],) = written["retry"]
         match self.on_error:
-            case (ErrorCase(match=None) as only,):
+            case (ErrorCase(match=()) as only,):
                 written["on_error"] = only.to_json()["to"]
         return written
 

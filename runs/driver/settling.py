@@ -146,13 +146,15 @@ class Settler:
         if branch is None or not isinstance(outcome, StepFailed):
             return (outcome,)
         node = branch.node_plan.spec
-        if not retries.is_retryable(node.retry or retries.NO_RETRY, _tool_of(branch), error):
+        place = retries.retrying(node.retry, _tool_of(branch), error)
+        if place is None:
             return (outcome,)
         now = datetime.now(UTC)
         return retries.what_follows(
             state,
             outcome,
-            node.retry or retries.NO_RETRY,
+            node.retry,
+            place,
             now=now,
             deadline=deadline,
             asked_for_s=retries.asked_for_s(error, now=now),
@@ -220,10 +222,11 @@ class Settler:
         outcome = self._results.outcome(state, decision.step, decision.attempt, result)
         if not isinstance(result, Raised) or not isinstance(outcome, StepFailed):
             return (outcome,)
-        policy = state.branches[decision.step].node_plan.spec.retry or retries.NO_RETRY
-        if not retries.matches(policy, result.names):
+        policies = state.branches[decision.step].node_plan.spec.retry
+        place = retries.matching(policies, result.names)
+        if place is None:
             return (outcome,)
-        return retries.what_follows(state, outcome, policy, now=datetime.now(UTC), deadline=deadline)
+        return retries.what_follows(state, outcome, policies, place, now=datetime.now(UTC), deadline=deadline)
 
     def time_out_child(
         self, state: RunState, step: StepId, attempt: int, *, deadline: datetime | None

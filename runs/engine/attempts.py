@@ -50,7 +50,7 @@ def fail_attempt(turn: Turn, event: AttemptFailed) -> bool:
         return False
     drop_inner(turn, branch)
     progress = branch.make_progress()
-    progress.failures += 1
+    progress.failures[event.policy] = progress.failures.get(event.policy, 0) + 1
     progress.not_before = event.retry_at
     progress.heartbeat = event.heartbeat
     take_back(turn, branch)
@@ -122,7 +122,7 @@ def decision_of(branch: Branch) -> StartStep | AwaitStep:
 def start_anew(turn: Turn, branch: Branch) -> None:
     """Give out the next attempt of a step that froze, which has all its tries before it again."""
     if branch.progress is not None:
-        branch.progress.failures, branch.progress.not_before = 0, ""
+        branch.progress.failures, branch.progress.not_before = {}, ""
     branch.is_counted = True
     _go_on_as(turn, branch, branch.attempt + 1)
 
@@ -132,7 +132,12 @@ def start_anew(turn: Turn, branch: Branch) -> None:
 
 def failures_of(state: RunState, step: StepId) -> int:
     """How many attempts of a step in flight have failed since it was started, or opened again."""
-    return _progress_of(state, step).failures
+    return sum(_progress_of(state, step).failures.values())
+
+
+def failures_counted(state: RunState, step: StepId, policy: int) -> int:
+    """How many of them the retry policy at this place has counted."""
+    return _progress_of(state, step).failures.get(policy, 0)
 
 
 def heartbeat_of(state: RunState, step: StepId) -> Json:

@@ -95,6 +95,8 @@ class AttemptFailed:
     """When the next attempt is due, in UTC as RFC 3339. The engine only passes it on."""
     heartbeat: Json = None
     """What the attempt had last reported, for the next one to go on from."""
+    policy: int = 0
+    """The place among the node's retry policies of the one that says so, and that counts the failure."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -59,7 +59,7 @@ def _obstacle(branch: Branch, is_kept_by_pause: bool) -> Obstacle | None:
             return _wait(branch)
         case Status.RUNNING if branch.progress is not None and branch.progress.not_before:
             at = branch.progress.not_before
-            what = f"has failed {branch.progress.failures} times and is tried again at {in_words(at)}"
+            what = f"has failed {sum(branch.progress.failures.values())} times and is tried again at {in_words(at)}"
             return _at(branch, "retry", what, until=at, attempt=branch.attempt)
         case _:
             return _at(branch, "running", f"is under way, attempt {branch.attempt}", attempt=branch.attempt)

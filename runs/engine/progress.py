@@ -11,8 +11,9 @@ class Progress:
     __slots__ = ("failures", "heartbeat", "not_before", "parts", "wait")
 
     def __init__(self) -> None:
-        self.failures = 0
-        """Attempts that failed. Those whose worker died are not counted: a retry policy allows for failures."""
+        self.failures: dict[int, int] = {}
+        """Attempts that failed, by the place of the retry policy that counts them. Those whose worker died are not
+        counted: a policy allows for failures."""
         self.not_before = ""
         """When the present attempt is due, as RFC 3339; empty: at once."""
         self.heartbeat: Json = None

@@ -8,18 +8,18 @@ a node's `retry.on` has the last word. An error may say itself when to come back
 from __future__ import annotations
 
 import random
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 
 from graphs.errors import GraphsError
 from graphs.spec import RetrySpec
-from runs.engine.attempts import failures_of, heartbeat_of
+from runs.engine.attempts import failures_counted, heartbeat_of
 from runs.engine.events import AttemptFailed, Json, Outcome, RunPaused, StepFailed
 from runs.engine.state import RunState
 from tools.base import Tool
 from tools.errors import ToolsError
 
-NO_RETRY = RetrySpec()
+NO_RETRY = (RetrySpec(),)
 MAX_RETRY_AFTER_S = 7 * 24 * 3600.0
 """What a tool's error may ask for at most."""
 MAX_EXPONENT = 100
@@ -30,6 +30,16 @@ _NEVER = (ToolsError, GraphsError)
 
 class DeadlineExceeded(TimeoutError):
     """All attempts of a step together took too long."""
+
+
+def retrying(policies: Sequence[RetrySpec], tool: Tool | None, error: BaseException) -> int | None:
+    """The place of the policy by which another attempt makes sense after this error; None if there is none."""
+    return next((n for n, policy in enumerate(policies or NO_RETRY) if is_retryable(policy, tool, error)), None)
+
+
+def matching(policies: Sequence[RetrySpec], names: Collection[str]) -> int | None:
+    """The same for a failure that goes by these names."""
+    return next((n for n, policy in enumerate(policies or NO_RETRY) if matches(policy, names)), None)
 
 
 def is_retryable(policy: RetrySpec, tool: Tool | None, error: BaseException) -> bool:
@@ -64,19 +74,22 @@ def next_at(
 def what_follows(
     state: RunState,
     failed: StepFailed,
-    policy: RetrySpec,
+    policies: Sequence[RetrySpec],
+    place: int,
     *,
     now: datetime,
     deadline: datetime | None,
     asked_for_s: float = 0.0,
     heartbeat: Json = None,
 ) -> tuple[Outcome, ...]:
-    """What a retryable failure, which was `now`, is by the policy: in order, what the engine is to take in.
+    """What a failure, which was `now`, is by the policy at that place: in order, what the engine is to take in.
 
+    Each policy counts the failures that it allows for, and no others.
     A step that has used up its attempts may pause the run, which then holds the next one. An attempt without a
     heartbeat leaves the one before.
     """
-    failures = failures_of(state, failed.step) + 1
+    policy = (policies or NO_RETRY)[place]
+    failures = failures_counted(state, failed.step, place) + 1
     at = next_at(policy, failures=failures, now=now, deadline=deadline, asked_for_s=asked_for_s)
     pauses = at is None and policy.on_exhausted == "pause"
     if at is None and not pauses:
@@ -87,6 +100,7 @@ def what_follows(
         error=failed.error,
         retry_at="" if at is None else at.isoformat(),
         heartbeat=heartbeat_of(state, failed.step) if heartbeat is None else heartbeat,
+        policy=place,
     )
     if not pauses:
         return (next_attempt,)

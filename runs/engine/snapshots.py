@@ -6,13 +6,15 @@ positions, counters) is left out and computed anew.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from graphs.plan import Plan
 from runs.engine.branches import LIVE, Branch, Cause, Frozen, Status
 from runs.engine.children import FindPlan, child_scope, learn_plan
 from runs.engine.codec import failure_from_data, failure_to_data
 from runs.engine.compensating import scope_of
 from runs.engine.compensations import Compensating, Compensation
-from runs.engine.events import JsonObject
+from runs.engine.events import Json, JsonObject
 from runs.engine.ledger import ABSENT, Ledger, Write
 from runs.engine.maps import open_scope
 from runs.engine.masks import MaskCodec, bits, mask_from_data
@@ -180,7 +182,7 @@ def _dump_frozen(frozen: Frozen) -> JsonObject:
 def _dump_progress(progress: Progress) -> JsonObject:
     data: JsonObject = {}
     if progress.failures:
-        data["failures"] = progress.failures
+        data["failures"] = _dump_failures(progress.failures)
     if progress.not_before:
         data["not_before"] = progress.not_before
     if progress.heartbeat is not None:
@@ -190,6 +192,11 @@ def _dump_progress(progress: Progress) -> JsonObject:
     if progress.wait is not None:
         data["wait"] = progress.wait
     return data
+
+
+def _dump_failures(failures: Mapping[int, int]) -> Json:
+    """A number where there is one policy, as in most."""
+    return failures[0] if failures.keys() == {0} else [[policy, count] for policy, count in sorted(failures.items())]
 
 
 def _dump_map(opened: OpenMap) -> JsonObject:
@@ -227,7 +234,8 @@ def _deleted(values: JsonObject) -> list[str]:
 
 def _load_progress(data: JsonObject) -> Progress:
     progress = Progress()
-    progress.failures = data.get("failures", 0)
+    failures = data.get("failures", [])
+    progress.failures = {0: failures} if isinstance(failures, int) else dict(failures)
     progress.not_before = data.get("not_before", "")
     progress.heartbeat = data.get("heartbeat")
     progress.parts = dict(data.get("parts", {}))

@@ -189,6 +189,54 @@ def test_an_error_that_no_retrier_names_is_caught_at_once() -> None:
     assert (starts(result, "task"), result.state) == ([0], {"input": 1, "other": "SomeFailure"})
 
 
+SEVERAL = [
+    # errors, when the attempts start, how it ends
+    ([Throttled], [0, 1], "fine"),
+    ([SomeFailure], [0, 10], "fine"),
+    ([Throttled, SomeFailure, Throttled], [0, 1, 11, 13], "fine"),
+    ([Throttled, Throttled, Throttled], [0, 1, 3], "Throttled"),
+    ([Throttled, SomeFailure, SomeFailure], [0, 1, 11], "SomeFailure"),
+    ([Throttled, ToolError], [0, 1], "ToolError"),
+]
+
+
+@pytest.mark.parametrize(("errors", "begun", "end"), SEVERAL)
+def test_each_of_several_retriers_counts_its_own_errors(
+    errors: list[type[Exception]], begun: list[float], end: str
+) -> None:
+    retry = [
+        {"on": ["Throttled"], "max_attempts": 3, "initial_interval_s": 1},
+        {"on": ["SomeFailure"], "max_attempts": 2, "initial_interval_s": 10},
+    ]
+    nodes = {
+        "task": {"tool": "call", "retry": retry, "on_error": "caught", "outputs": {"end": "fine"}},
+        "caught": {"outputs": {"end": "= error.type"}},
+    }
+    call = Scripted(returns={}, fails=[error("no") for error in errors])
+    result = play(nodes, tools={"call": call})
+    assert (result.state, starts(simulate(machine(nodes), tools={"call": call}), "task")) == ({"end": end}, begun)
+
+
+@pytest.mark.parametrize(
+    ("error", "way"), [(Throttled, "soft"), (TimeoutError, "soft"), (SomeFailure, "hard"), (ToolError, "all")]
+)
+def test_a_catcher_may_name_several_errors(error: type[Exception], way: str) -> None:
+    nodes = {
+        "task": {
+            "tool": "call",
+            "on_error": [
+                {"match": ["Throttled", "TimeoutError"], "to": "soft"},
+                {"match": "SomeFailure", "to": "hard"},
+                {"to": "all"},
+            ],
+        },
+        **{name: {"outputs": {"caught": "= error"}} for name in ("soft", "hard", "all")},
+    }
+    result = simulate(machine(nodes), {"input": 1}, tools={"call": error("why")})
+    caught = {"type": error.__name__, "message": "why", "node": "task", "attempt": 1}
+    assert (result.ran, result.state) == ([way], {"input": 1, "caught": caught})
+
+
 def test_max_attempts_of_one_means_no_retry() -> None:
     assert starts(retrying(1, Throttled("busy"), max_attempts=1), "task") == [0]
 
@@ -264,6 +312,42 @@ def test_a_branch_that_fails_stops_the_others_and_is_caught_with_its_own_error()
     result = play(nodes, {"x": 1}, tools=tools)
     assert (result.status, result.ran, result.state) == ("completed", ["start", "caught"], {"x": 1})
     assert result.duration_s == 1
+
+
+def test_what_fails_deep_inside_is_told_as_it_is_and_does_not_depend_on_deaths() -> None:
+    """
+    outer: call ─► middle: call ─► inner: ──<  x fails | y ══ map, one item fails  >
+    """
+    inner = machine(
+        {
+            "fork": {"next": ["x", "y"]},
+            "x": {"tool": "raise", "inputs": {"why": "x"}},
+            "y": {"next": {"map": [1, 2], "as": "it", "to": "item"}},
+            "item": {"tool": "raise", "inputs": {"why": "= it"}},
+        }
+    )
+    middle = machine({"call": {"graph": "inner"}})
+    nodes = {
+        "call": {
+            "graph": "middle",
+            "on_error": [{"match": "Throttled", "to": "end"}, {"match": "SomeFailure", "to": "h"}],
+        },
+        "h": {"outputs": {"why": "= error.message"}},
+    }
+
+    def fail(why: Json) -> None:
+        raise SomeFailure(f"at {why}")
+
+    result = play(nodes, graphs={"middle": middle, "inner": inner}, tools={"raise": fail})
+    assert result.state == {"why": '"x" failed: SomeFailure: at x And 2 more.'}
+
+
+def test_a_graph_that_is_computed_and_none_is_an_error_like_any_other() -> None:
+    nodes = {
+        "call": {"graph": "= given", "on_error": [{"match": "DefinitionInvalid", "to": "h"}]},
+        "h": {"outputs": {"why": "= error.type"}},
+    }
+    assert play(nodes, {"given": {"nodes": 1}}).state["why"] == "DefinitionInvalid"
 
 
 def test_nested_parallel_states() -> None:

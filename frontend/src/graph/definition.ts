@@ -33,6 +33,10 @@ export interface WaitSpec {
   any?: (WaitSpec & { next?: Targets })[];
 }
 
+interface Retry {
+  max_attempts?: number;
+}
+
 export interface NodeDefinition {
   tool?: string;
   graph?: unknown;
@@ -42,7 +46,7 @@ export interface NodeDefinition {
   position?: { x: number; y: number };
   next?: Route | null;
   join?: Join | null;
-  retry?: { max_attempts?: number };
+  retry?: Retry | Retry[];
   cache?: { ttl_s: number };
   lock?: string;
   compensate?: string | { tool: string };

@@ -127,7 +127,7 @@ function kindAndDetail(node: NodeDefinition): { kind: NodeKind; detail: string }
 
 function marksOf({ retry, lock, cache, compensate }: NodeDefinition): Mark[] {
   const marks: Mark[] = [];
-  const attempts = retry?.max_attempts ?? 1;
+  const attempts = Math.max(1, ...[retry ?? []].flat().map((policy) => policy.max_attempts ?? 1));
   if (attempts > 1) marks.push({ icon: "retrying", text: `up to ${attempts} attempts` });
   if (lock) marks.push({ icon: "lock", text: `one at a time: lock ${withoutEquals(lock)}` });
   if (cache) marks.push({ icon: "cache", text: `results are kept for ${cache.ttl_s} s` });

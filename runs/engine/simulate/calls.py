@@ -13,7 +13,7 @@ from runs.engine.compensating import undoing_call
 from runs.engine.decisions import FinishChild, StartStep
 from runs.engine.events import ChildStarted, JsonObject, Outcome, StepCompleted, StepFailed, StepId
 from runs.engine.resolving import Raised, Returned
-from runs.engine.retries import NO_RETRY, asked_for_s, is_retryable, matches, what_follows
+from runs.engine.retries import NO_RETRY, asked_for_s, matching, retrying, what_follows
 from runs.engine.simulate.definitions import Known, check
 from runs.engine.simulate.outcomes import input_breach, raised, returned, schema_check
 from runs.engine.simulate.scripts import Done
@@ -75,9 +75,9 @@ class Calls:
         """What follows from an exception that ended a step's present attempt."""
         branch = state.branches[step]
         tool = None if branch.tool is None else self.known.script(branch.tool).tool
-        retries = is_retryable(_policy(branch.node_plan), tool, error)
+        place = retrying(branch.node_plan.spec.retry, tool, error)
         pause_s = asked_for_s(error, now=now)
-        return self.failed(state, step, raised(error), retries=retries, now=now, asked_for_s=pause_s)
+        return self.failed(state, step, raised(error), policy=place, now=now, asked_for_s=pause_s)
 
     def failed(
         self,
@@ -85,18 +85,20 @@ class Calls:
         step: StepId,
         error: Raised,
         *,
-        retries: bool,
+        policy: int | None,
         now: datetime,
         asked_for_s: float = 0.0,
     ) -> tuple[Outcome, ...]:
-        """What follows from the failure of a step's present attempt."""
+        """What follows from the failure of a step's present attempt, by the retry policy at that place, if any."""
         branch = state.branches[step]
         outcome = self.resolved(state, step, branch.attempt, error)
-        if not retries or not isinstance(outcome, StepFailed):
+        if policy is None or not isinstance(outcome, StepFailed):
             return (outcome,)
         node = branch.node_plan
         deadline = self.deadline(node, step)
-        return what_follows(state, outcome, _policy(node), now=now, deadline=deadline, asked_for_s=asked_for_s)
+        return what_follows(
+            state, outcome, _policies(node), policy, now=now, deadline=deadline, asked_for_s=asked_for_s
+        )
 
     def resolved(
         self, state: RunState, step: StepId, attempt: int, result: Returned | Raised
@@ -148,8 +150,8 @@ class Calls:
         branch = state.branches[decision.step]
         result = child_result(state, decision.step)
         if isinstance(result, Raised):
-            retries = matches(_policy(branch.node_plan), result.names)
-            return self.failed(state, decision.step, result, retries=retries, now=now)
+            place = matching(branch.node_plan.spec.retry, result.names)
+            return self.failed(state, decision.step, result, policy=place, now=now)
         return (self.resolved(state, decision.step, decision.attempt, result),)
 
     def child_too_long(self, state: RunState, step: StepId, *, now: datetime) -> tuple[Outcome, ...]:
@@ -168,6 +170,6 @@ class Calls:
         return self.checked[reference]
 
 
-def _policy(node: NodePlan) -> RetrySpec:
+def _policies(node: NodePlan) -> list[RetrySpec]:
     """Without jitter: a simulation is the same each time."""
-    return replace(node.spec.retry or NO_RETRY, jitter=False)
+    return [replace(policy, jitter=False) for policy in node.spec.retry or NO_RETRY]

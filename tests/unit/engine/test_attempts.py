@@ -19,6 +19,7 @@ from runs.engine import (
     replay,
     wait_of,
 )
+from runs.engine.attempts import failures_counted
 from runs.engine.decisions import AwaitStep, CancelStep, MapItem, StartStep
 from runs.engine.events import (
     AttemptFailed,
@@ -57,10 +58,9 @@ def forked(**options: Json) -> Run:
     return run
 
 
-def fail_attempt(run: Run, place: str, *, retry_at: str = LATER, heartbeat: Json = None) -> tuple[Event, ...]:
+def fail_attempt(run: Run, place: str, *, retry_at: str = LATER, **more: Any) -> tuple[Event, ...]:
     start = run.start(place)
-    failed = AttemptFailed(step=start.step, attempt=start.attempt, error=ERROR, retry_at=retry_at, heartbeat=heartbeat)
-    return run.feed(failed)
+    return run.feed(AttemptFailed(step=start.step, attempt=start.attempt, error=ERROR, retry_at=retry_at, **more))
 
 
 def wait(run: Run, place: str, **what: Json) -> tuple[Event, ...]:
@@ -121,6 +121,16 @@ def test_failures_are_counted_and_deaths_of_workers_are_not() -> None:
     assert (failures_of(run.state, step), heartbeat_of(run.state, step)) == (1, {"page": 3})
     fail_attempt(run, "a", heartbeat=0)
     assert (failures_of(run.state, step), heartbeat_of(run.state, step)) == (2, 0)
+    assert_recoverable(run)
+
+
+def test_each_retry_policy_counts_what_it_allows_for() -> None:
+    run = forked()
+    step = run.start("a").step
+    for policy in (1, 0, 1):
+        fail_attempt(run, "a", policy=policy)
+    assert [failures_counted(run.state, step, policy) for policy in (0, 1, 2)] == [1, 2, 0]
+    assert failures_of(run.state, step) == 3
     assert_recoverable(run)
 
 

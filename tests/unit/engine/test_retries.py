@@ -10,7 +10,7 @@ import pytest
 from graphs.errors import GraphsError
 from graphs.spec import RetrySpec
 from runs.engine import retries
-from runs.engine.retries import asked_for_s, is_retryable, next_at, pause_s
+from runs.engine.retries import asked_for_s, is_retryable, matching, next_at, pause_s, retrying
 from tools.errors import ToolError, ToolInputError
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
@@ -61,6 +61,15 @@ class ExitsWhenAsked(Exception):
 def test_what_is_worth_another_attempt(on: Any, retryable: Any, error: BaseException, expected: bool):
     tool: Any = SimpleNamespace(retryable=retryable)
     assert is_retryable(RetrySpec(max_attempts=2, on=on), tool, error) is expected
+
+
+@pytest.mark.parametrize(
+    ("error", "place"), [(ConnectionError(), 0), (TimeoutError(), 0), (ValueError(), 1), (KeyError(), None)]
+)
+def test_the_first_policy_that_names_the_error_decides(error: BaseException, place: int | None):
+    policies = [RetrySpec(on=("OSError",)), RetrySpec(on=("ValueError", "TimeoutError"))]
+    assert retrying(policies, None, error) == place
+    assert matching(policies, [cls.__name__ for cls in type(error).__mro__]) == place
 
 
 def test_a_step_without_a_tool_may_be_tried_again_after_any_error():

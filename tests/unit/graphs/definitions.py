@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from hypothesis import strategies as st
@@ -122,21 +123,24 @@ def _node(names: list[str]) -> st.SearchStrategy[dict[str, Any]]:
         "next": _routes(target, targets),
         "join": st.sampled_from(["all", "any"]) | _some({"count": _counts}, rest=st.sampled_from(["cancel", "ignore"])),
         "on_error": targets
-        | st.lists(_some({"match": _words, "to": targets}), min_size=1, max_size=2)
+        | st.lists(
+            _some({"match": _words | st.lists(_words, min_size=1, max_size=2), "to": targets}), min_size=1, max_size=2
+        )
         | st.just([{"match": "ValueError", "to": names[0]}, {"to": "end"}]),
     }
-    retry = _some(
+    errors = st.lists(_words, max_size=2)
+    retry = partial(
+        _some,
         max_attempts=_counts,
         initial_interval_s=_seconds,
         backoff_factor=st.integers(1, 5),
         max_interval_s=_seconds,
         jitter=st.booleans(),
-        on=st.lists(_words, max_size=2),
         on_exhausted=st.sampled_from(["fail", "pause"]),
     )
     called: dict[str, Any] = {
         "inputs": _values,
-        "retry": retry,
+        "retry": retry(on=errors) | st.tuples(retry({"on": errors}), retry(on=errors)).map(list),
         "timeout_s": _seconds,
         "deadline_s": _seconds,
         "lock": _words | st.just("= notes"),

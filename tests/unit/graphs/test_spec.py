@@ -101,8 +101,9 @@ def test_every_form_of_join_is_a_count_or_all(given_join: Any, join: JoinSpec, k
         (["b", "c"], (ErrorCase(to=("b", "c")),)),
         (
             [{"match": "HTTPError", "to": "b"}, {"to": ["b", "c"]}],
-            (ErrorCase(match="HTTPError", to=("b",)), ErrorCase(to=("b", "c"))),
+            (ErrorCase(match=("HTTPError",), to=("b",)), ErrorCase(to=("b", "c"))),
         ),
+        ([{"match": ["OSError", "EOFError"], "to": "b"}], (ErrorCase(match=("OSError", "EOFError"), to=("b",)),)),
     ],
 )
 def test_every_form_of_on_error_is_a_list_of_cases(given_on_error: Any, cases: tuple[ErrorCase, ...]) -> None:
@@ -181,3 +182,17 @@ def test_the_hash_of_the_published_example_never_changes() -> None:
 )
 def test_retention_says_what_is_not_its_default(given: Any, canonical: Any) -> None:
     assert parse_definition(graph({"a": {}}, retention=given)).canonical().get("retention") == canonical
+
+
+@pytest.mark.parametrize(
+    ("given", "canonical"),
+    [
+        ({"retry": {"max_attempts": 3}}, {"retry": {"max_attempts": 3}}),
+        ({"retry": [{"max_attempts": 3}]}, {"retry": {"max_attempts": 3}}),
+        ({"retry": [{"on": ["A"]}, {}]}, {"retry": [{"on": ["A"]}, {}]}),
+        ({"on_error": [{"match": ["A"], "to": "b"}]}, {"on_error": [{"match": "A", "to": "b"}]}),
+        ({"on_error": [{"match": ["A", "B"], "to": "b"}]}, {"on_error": [{"match": ["A", "B"], "to": "b"}]}),
+    ],
+)
+def test_a_list_of_one_is_written_as_that_one(given: Any, canonical: Any) -> None:
+    assert node(tool="t", **given).to_json() == {"tool": "t", **canonical}
