@@ -367,6 +367,16 @@ VALUES = {
         given={"given": NUMBERS, "literal": NUMBERS},
         ends={"to": NUMBERS, "literal": NUMBERS, "same": True},
     ),
+    "whole numbers past 64 bits, which an expression may only count with": Case(
+        nodes={
+            "a": {"outputs": {"near": "= n * n // n"}, "next": "b"},
+            "b": {"outputs": {"far": "= n + 1"}, "on_error": [{"match": "UpdateInvalid", "to": "f"}]},
+            "f": {"next": over([0, 1], "w", collect={"out": "= n + it"}, tolerated_failures=1)},
+            "w": {},
+        },
+        given={"n": 2**63 - 1},
+        ends={"near": 2**63 - 1, "far": "nothing", "out": [2**63 - 1, None]},
+    ),
     "nothing but null": Case(
         nodes={
             "a": {

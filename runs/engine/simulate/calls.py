@@ -8,14 +8,23 @@ from datetime import datetime, timedelta
 from graphs.errors import GraphsError
 from graphs.plan import NodePlan, Plan
 from graphs.spec import RetrySpec
-from runs.engine import RunState, child_result, depth_breach, failures_of, resolve, view
+from runs.engine import RunState, child_result, collect, depth_breach, failures_of, resolve, view
 from runs.engine.compensating import undoing_call
-from runs.engine.decisions import FinishChild, StartStep
-from runs.engine.events import ChildStarted, JsonObject, Outcome, StepCompleted, StepFailed, StepId
+from runs.engine.decisions import CollectItem, FinishChild, StartStep
+from runs.engine.events import (
+    ChildStarted,
+    ItemCollected,
+    ItemFailed,
+    JsonObject,
+    Outcome,
+    StepCompleted,
+    StepFailed,
+    StepId,
+)
 from runs.engine.resolving import Raised, Returned
 from runs.engine.retries import NO_RETRY, asked_for_s, matching, retrying, what_follows
 from runs.engine.simulate.definitions import Known, check
-from runs.engine.simulate.outcomes import input_breach, raised, returned, schema_check
+from runs.engine.simulate.outcomes import input_breach, json_breach, raised, returned, schema_check
 from runs.engine.simulate.scripts import Done
 from tools import Context
 from tools.calling import NO_NAMES
@@ -104,7 +113,19 @@ class Calls:
         self, state: RunState, step: StepId, attempt: int, result: Returned | Raised
     ) -> StepCompleted | StepFailed:
         """The outcome of an attempt, held against the state's schema."""
-        return resolve(state, step, attempt, result, check=schema_check(state.branches[step].scope.graph))
+        branch = state.branches[step]
+        outcome = resolve(state, step, attempt, result, check=schema_check(branch.scope.graph))
+        if branch.node_plan.outputs is None or not isinstance(outcome, StepCompleted):
+            return outcome
+        breach = json_breach({**outcome.update, **outcome.replace})
+        return outcome if breach is None else resolve(state, step, attempt, Raised(error=breach))
+
+    def collected(self, state: RunState, decision: CollectItem) -> ItemCollected | ItemFailed:
+        """What an item of a map gives."""
+        outcome = collect(state, decision)
+        if isinstance(outcome, ItemCollected) and (breach := json_breach(outcome.values)) is not None:
+            return ItemFailed(step=decision.step, index=decision.index, error=breach)
+        return outcome
 
     # ---- subgraphs
 

@@ -14,6 +14,7 @@ from runs.engine.simulate.definitions import MAX_BYTES, MAX_DEPTH
 from runs.schema import schema_message, state_schema
 from tools.errors import Detail, ToolsError
 from tools.results import check_result
+from tools.strict_json import JsonInvalid, encode
 
 
 def returned(value: Any) -> Returned | Raised:
@@ -38,6 +39,15 @@ def schema_check(plan: Plan) -> Check:
         return _breach(schema.check_changes(values) if schema else (), values)
 
     return check
+
+
+def json_breach(values: JsonObject) -> Failure | None:
+    """Why what expressions gave cannot be kept: a whole number past 64 bits, or what is nested too deep."""
+    try:
+        encode(values, max_bytes=MAX_BYTES, max_depth=MAX_DEPTH)
+    except JsonInvalid as error:
+        return Failure(type="UpdateInvalid", message=str(error))
+    return None
 
 
 def input_breach(plan: Plan, state: JsonObject) -> Failure | None:
