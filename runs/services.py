@@ -116,6 +116,7 @@ def _begin(run: Run, state: JsonObject) -> Recorded:
         state={**spec_of(run.version).state.defaults, **state},
         max_state_bytes=settings.WORKFLOW.max_state_bytes,
         checks_schema=True,
+        matches_inside=True,
     )
     transition = advance(plan_of(run.version), None, started)
     if transition.state.status != "running":  # a join that nothing can satisfy, say

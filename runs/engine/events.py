@@ -38,6 +38,8 @@ class RunStarted:
     """What the state may have at the end. Recorded, so that a replay comes to the same verdict under other settings."""
     checks_schema: bool = False
     """Whether what joins and maps make of the state is held against its schema, as in all runs that begin now."""
+    matches_inside: bool = False
+    """Whether a map's `on_error` may match the types of what failed in its items, as in all runs that begin now."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -144,7 +144,12 @@ def _begin(plan: Plan, event: Outcome, find_plan: FindPlan | None) -> Turn:
     match event:
         case RunStarted():
             root = Scope(plan, plan.root, dict(event.state))
-            state = RunState(root, max_state_bytes=event.max_state_bytes, checks_schema=event.checks_schema)
+            state = RunState(
+                root,
+                max_state_bytes=event.max_state_bytes,
+                checks_schema=event.checks_schema,
+                matches_inside=event.matches_inside,
+            )
             turn = Turn(state, event)
             _begin_run(turn)
         case RunForked():

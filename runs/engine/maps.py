@@ -11,7 +11,7 @@ or leave it frozen until a retry of what is frozen inside.
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 
 from graphs.plan import MapPlan, ReducerError
 from runs.engine import ids, keys
@@ -173,10 +173,18 @@ def _gathered(
     return updates, {key: values for key, values in lists.items() if key not in updates}
 
 
+def _types_inside(branch: Branch) -> Iterator[str]:
+    """The types of all that failed in the items that are stuck, and in what these have opened."""
+    for item in branch.inner_scopes():
+        for scope in item.with_inner():
+            yield from (inner.frozen.error.type for inner in scope.branches.values() if inner.frozen is not None)
+
+
 def _fail(turn: Turn, branch: Branch, cause: Cause, error: Failure) -> None:
     """Go to the map's error handler; without one freeze, items and all."""
     node = branch.node_plan
-    targets = node.handler_of((error.type,))
+    inside = _types_inside(branch) if cause is Cause.ITEMS and turn.state.matches_inside else ()
+    targets = node.handler_of((error.type, *inside))
     if targets is None:
         freeze_with_event(turn, branch, cause, error)
         return

@@ -37,6 +37,7 @@ def dump_state(state: RunState) -> JsonObject:
         "definitions": state.definitions,
         "max_state_bytes": state.max_state_bytes,
         **({"checks_schema": True} if state.checks_schema else {}),
+        **({"matches_inside": True} if state.matches_inside else {}),
         **_dump_control(state),
         "root": _dump_scope(state.root),
     }
@@ -54,6 +55,7 @@ def load_state(plan: Plan, data: JsonObject, find_plan: FindPlan | None = None) 
         Scope(plan, plan.root, {}),
         max_state_bytes=data.get("max_state_bytes"),
         checks_schema=data.get("checks_schema", False),
+        matches_inside=data.get("matches_inside", False),
     )
     if "digest" in data:
         state.digest = data["digest"]

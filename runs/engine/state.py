@@ -30,6 +30,7 @@ class RunState:
         "is_cancelling",
         "is_paused",
         "is_stopping",
+        "matches_inside",
         "max_state_bytes",
         "pending",
         "plans",
@@ -38,10 +39,19 @@ class RunState:
         "waiting",
     )
 
-    def __init__(self, root: Scope, *, max_state_bytes: int | None = None, checks_schema: bool = False) -> None:
+    def __init__(
+        self,
+        root: Scope,
+        *,
+        max_state_bytes: int | None = None,
+        checks_schema: bool = False,
+        matches_inside: bool = False,
+    ) -> None:
         self.root = root
         self.checks_schema = checks_schema
         """Whether what joins and maps make of the state is held against its schema."""
+        self.matches_inside = matches_inside
+        """Whether a map's handler may match what failed in its items."""
         self.max_state_bytes = max_state_bytes
         """What the state may have at the end; None for a run that was started without a limit."""
         self.digest = ""

@@ -434,6 +434,25 @@ def test_a_map_that_fails_is_caught_as_one_state() -> None:
     assert (result.status, "done" in result.state, "three" in result.state["why"]) == ("completed", False, True)
 
 
+@pytest.mark.parametrize(
+    ("match", "way"),
+    [("SomeFailure", "caught"), (["Other", "Throttled"], "caught"), ("MapFailed", "caught"), ("Other", "missed")],
+)
+def test_a_map_is_caught_by_what_failed_in_its_items(match: Json, way: str) -> None:
+    nodes = {
+        **mapping({"odd": {"tool": "work", "inputs": {"it": "= it"}, "next": "after"}}, tolerated_failures=1),
+        **{name: {"outputs": {"way": name}} for name in ("caught", "missed")},
+    }
+    nodes["start"]["on_error"] = [{"match": match, "to": "caught"}, {"to": "missed"}]
+
+    def work(it: int) -> None:
+        if it:
+            raise SomeFailure("1") if it == 1 else Throttled("2")
+
+    assert play(nodes, {"items": [0, 1, 2]}, tools={"work": work}).state["way"] == way
+    assert play(nodes, {"items": [0, 1, 0]}, tools={"work": work}).state["done"]
+
+
 def test_nested_maps_see_the_items_around_them() -> None:
     nodes = {
         "start": {"next": {"map": "= rows", "as": "row", "to": "cells", "join": "after", "collect": {"out": "= out"}}},

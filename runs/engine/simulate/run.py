@@ -25,7 +25,6 @@ from runs.engine import (
     Returned,
     RunState,
     advance,
-    collect,
     dump_state,
     in_flight,
     parts_of,
@@ -90,7 +89,7 @@ class SimulatedRun:
         self._journal: list[tuple[datetime, Event]] = []
         self._deaths = scenario.deaths
         self._completed: set[StepId] = set()
-        started = RunStarted(state=initial_state(plan, scenario.state), checks_schema=True)
+        started = RunStarted(state=initial_state(plan, scenario.state), checks_schema=True, matches_inside=True)
         transition = advance(plan, None, started)
         self._take_up(transition.state)
         self._note(transition.events)
@@ -260,7 +259,7 @@ class SimulatedRun:
         self._feed(*self._calls.outcome(self._state, start, done, now=self._agenda.now))
 
     def _collect(self, decision: CollectItem) -> None:
-        self._feed(collect(self._state, decision))
+        self._feed(self._calls.collected(self._state, decision))
 
     # ---- a lock
 

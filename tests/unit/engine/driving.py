@@ -75,6 +75,7 @@ class Run:
         max_state_bytes: int | None = None,
         schema: dict[str, Json] | None = None,
         checks_schema: bool = True,
+        matches_inside: bool = True,
         **definition: Json,
     ) -> None:
         self.children = children or {}
@@ -84,7 +85,12 @@ class Run:
         self.running: dict[bytes, StartStep | AwaitStep] = {}
         self.calls: list[tuple[str, dict[str, Json]]] = []
         self._state: RunState | None = None
-        started = RunStarted(state=state or {}, max_state_bytes=max_state_bytes, checks_schema=checks_schema)
+        started = RunStarted(
+            state=state or {},
+            max_state_bytes=max_state_bytes,
+            checks_schema=checks_schema,
+            matches_inside=matches_inside,
+        )
         self.feed(started)
 
     @property

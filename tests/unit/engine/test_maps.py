@@ -209,6 +209,22 @@ def test_a_failed_map_tells_why_its_first_failed_item_failed_in_whatever_order_t
     assert run.seen("h")["error"]["message"] == f"2 of 3 items failed; 0 are tolerated. {told}"
 
 
+@pytest.mark.parametrize("matches_inside", [True, False])
+def test_a_handler_names_what_failed_in_an_item_but_in_runs_of_earlier_releases(matches_inside: bool) -> None:
+    nodes = {
+        "f": {"next": {"map": [1, 2], "to": "w", "join": "j"}, "on_error": [{"match": "ValueError", "to": "h"}]},
+        "w": {"next": "j"},
+        "j": {},
+        "h": {},
+    }
+    run = Run(nodes, start="f", matches_inside=matches_inside)
+    run.give("f")
+    run.fail("f[0].w")
+    run.give("f[1].w")
+    assert run.nodes == (["h"] if matches_inside else [])
+    assert_recovers_at_every_cut(run)
+
+
 def test_a_map_in_a_map_tells_the_cause_at_the_bottom() -> None:
     nodes = {
         "s": {"next": {"map": "= [1, 2]", "to": "t", "join": "j"}},
