@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from graphs.expressions.errors import Failed
-from graphs.expressions.values import add, bounded, contains, is_number, json_type, type_of
+from graphs.expressions.values import MAX_TEXT, add, bounded, contains, is_number, json_type, type_of
 from graphs.expressions.work import look_at, read_text
 
 Json = Any
@@ -79,6 +81,82 @@ def _endswith(text: Json, suffix: Json) -> bool:
     return _text("endswith", text).endswith(_text("endswith", suffix))
 
 
+def _matches(text: Json, pattern: Json) -> bool:
+    """Whether the whole text is as the pattern, in which * stands for any characters, and \\* for a star.
+
+    The parts between stars are searched for from left to right, so that nothing is looked at twice.
+    """
+    if len(_text("matches", pattern)) > MAX_TEXT:
+        raise Failed("too-large", f"a pattern has at most {MAX_TEXT:,} characters.")
+    parts = _parts_of(pattern)
+    first, last, at = parts[0], parts[-1], len(parts[0])
+    end = len(_whole_text("matches", text)) - len(last)
+    if len(parts) == 1:
+        return bool(text == first)
+    if not text.startswith(first) or not text.endswith(last):
+        return False
+    for part in parts[1:-1]:
+        found = text.find(part, at, end)
+        if found < 0:
+            return False
+        at = found + len(part)
+    return at <= end
+
+
+def _parts_of(pattern: str) -> list[str]:
+    """The literal texts around the stars of a pattern."""
+    parts, is_escaped = [""], False
+    for letter in pattern:
+        if letter == "*" and not is_escaped:
+            parts.append("")
+        elif letter == "\\" and not is_escaped:
+            is_escaped = True
+            continue
+        else:
+            parts[-1] += letter
+        is_escaped = False
+    return parts
+
+
+def _as_text(value: Json) -> str:
+    match value:
+        case str():
+            return value
+        case None | bool() | int() | float():
+            return json.dumps(value)
+        case _:
+            raise _wrong("str", "a string, a number, true, false or null", value)
+
+
+def _timestamp(value: Json) -> Json:
+    """Seconds since 1970, whole ones as a whole number; null for what is no moment with its zone."""
+    try:
+        moment = datetime.fromisoformat(value) if type(value) is str else None
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        return None
+    seconds = moment.timestamp()
+    return int(seconds) if seconds.is_integer() else seconds
+
+
+def _range(start: Json, end: Json = None) -> list[Json]:
+    start, end = (0, start) if end is None else (start, end)
+    for bound in (start, end):
+        if type(bound) is not int:
+            raise _wrong("range", "whole numbers", bound)
+    look_at(max(0, end - start))
+    return list(range(start, end))
+
+
+def _keys(value: Json) -> list[Json]:
+    """Sorted, for the order of keys in an object has no meaning."""
+    if not isinstance(value, Mapping):
+        raise _wrong("keys", "an object", value)
+    look_at(len(value))
+    return sorted(value)
+
+
 def _any(values: Json) -> bool:
     return any(_all_of("any", values))
 
@@ -99,6 +177,11 @@ FUNCTIONS: Mapping[str, Function] = {
     "startswith": Function(call=_startswith, least=2, most=2, usage="startswith(text, prefix)"),
     "endswith": Function(call=_endswith, least=2, most=2, usage="endswith(text, suffix)"),
     "contains": Function(call=contains, least=2, most=2, usage="contains(container, item)", looks_inside=True),
+    "matches": Function(call=_matches, least=2, most=2, usage="matches(text, pattern)", looks_inside=True),
+    "str": Function(call=_as_text, least=1, most=1, usage="str(value)"),
+    "timestamp": Function(call=_timestamp, least=1, most=1, usage="timestamp(text)"),
+    "range": Function(call=_range, least=1, most=2, usage="range(end) or range(start, end)", looks_inside=True),
+    "keys": Function(call=_keys, least=1, most=1, usage="keys(object)", looks_inside=True),
     "type": Function(call=json_type, least=1, most=1, usage="type(value)"),
     "any": Function(call=_any, least=1, most=1, usage="any(items)", looks_inside=True),
     "all": Function(call=_all, least=1, most=1, usage="all(items)", looks_inside=True),

@@ -47,7 +47,7 @@ REFUSED = [
     "input()",
     "breakpoint()",
     "help()",
-    "str(a)",
+    "repr(a)",
     "'{0.__class__}'.format(a)",
     "f'{a}'",
     "f'{1:>2000000000}'",
@@ -98,7 +98,7 @@ REFUSED = [
     "items[::2]",
     "{'a': 1}",
     "{1, 2}",
-    "range(10)",
+    "bytes(10)",
     "sorted(items)",
     "pow(9, 9)",
     "1e999",
@@ -180,6 +180,8 @@ LOOKING = {
     "'b' in text": CHARACTERS_PER_ELEMENT,
     "lower(text)": CHARACTERS_PER_ELEMENT,
     "upper(text)": CHARACTERS_PER_ELEMENT,
+    "matches(text, 'y*')": CHARACTERS_PER_ELEMENT,
+    "keys(keyed)": 1,
 }
 """Expressions that look at a value as a whole, and how many parts of it are counted as one element."""
 
@@ -245,6 +247,9 @@ def test_all_that_an_expression_looks_at_counts_together() -> None:
         " or ".join(["not all(same)"] * 40),
         "upper(" * 30 + "text" + ")" * 30,
         " or ".join(["contains(text, 'b')"] * 40),
+        " or ".join(["matches(text, '*xy*xy*')"] * 40),
+        " or ".join(["not keys(keyed)"] * 40),
+        " or ".join(["not range(250000)"] * 40),
     ],
 )
 def test_the_worst_expression_over_the_largest_values_ends_soon(source: str) -> None:
