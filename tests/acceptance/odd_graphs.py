@@ -1,4 +1,4 @@
-"""Graphs that are odd and valid: loops at joins, joins in items in subgraphs, nothing at all, names and values at the edge."""
+"""Graphs that are odd and valid: loops at joins, joins in items in subgraphs, names and values at the edge."""
 
 from __future__ import annotations
 

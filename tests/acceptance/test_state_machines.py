@@ -42,12 +42,44 @@ RULES = [
     ("StringEqualsPath", "v == w", ["w"], ["W", 7]),
     ("StringLessThan", "v < 'b'", ["a", "", "B"], ["b", "c"]),
     ("StringGreaterThanEquals", "v >= 'b'", ["b", "c"], ["a", "B"]),
-    ("StringMatches", "startswith(v, 'log-') and endswith(v, '.txt')", ["log-.txt", "log-1.txt"], ["log", "x.txt"]),
+    ("StringLessThanEqualsPath", "v <= w", ["a", "w"], ["x"]),
+    ("StringMatches", "matches(v, 'log-*.txt')", ["log-.txt", "log-1.txt"], ["log", "x.txt", "log-.txt.gz"]),
+    ("StringMatches, several", "matches(v, 'foo*.*')", ["foobar.zebra", "foo."], ["fobar.zebra", "foo"]),
+    ("StringMatches, escaped", r"matches(v, 'foo\\*bar\\*baz')", ["foo*bar*baz"], ["foo1bar2baz"]),
+    ("StringMatches, not a string", "type(v) == 'string' and matches(v, '*')", ["", "x"], [1, None, ["x"]]),
     ("NumericEquals", "v == 3", [3, 3.0], [3.1, "3", True, None]),
     ("NumericLessThan", "v < 20", [-1, 19.9], [20, 21]),
     ("NumericLessThanEquals", "v <= 20", [20, 20.0], [20.1]),
     ("NumericGreaterThan", "v > 20", [21], [20]),
     ("NumericGreaterThanEqualsPath", "v >= n", [5, 6], [4]),
+    ("NumericLessThanPath", "v < n", [4, -5.5], [5, 6]),
+    (
+        "TimestampEquals",
+        "timestamp(v) == timestamp('2016-03-14T01:59:00Z')",
+        ["2016-03-14T01:59:00Z", "2016-03-14T02:59:00+01:00", "2016-03-14T01:59:00.000Z"],
+        ["2016-03-14T01:59:01Z", "x", 5],
+    ),
+    (
+        "TimestampLessThan",
+        "timestamp(v) < timestamp('2016-03-14T01:59:00Z')",
+        ["2016-03-14T01:58:59.999Z", "2016-03-14T02:30:00+01:00"],
+        ["2016-03-14T01:59:00Z", "2017-01-01T00:00:00Z"],
+    ),
+    (
+        "TimestampGreaterThanEqualsPath",
+        "timestamp(v) >= timestamp(t)",
+        ["2020-01-01T15:00:00Z"],
+        ["2020-01-01T14:59:59Z"],
+    ),
+    ("IsString", "type(v) == 'string'", ["", "1"], [1, True, None, [], {}]),
+    ("IsNumeric", "type(v) == 'number'", [0, -1.5], ["1", True, None, [], {}]),
+    ("IsBoolean", "type(v) == 'boolean'", [True, False], [0, 1, "true", None]),
+    (
+        "IsTimestamp",
+        "timestamp(v) != null",
+        ["2016-03-14T01:59:00Z", "2016-03-14T01:59:00.5-07:00"],
+        ["2016-03-14", "2016-03-14T01:59:00", "now", 1457920740, None],
+    ),
     ("BooleanEquals", "v == true", [True], [False, 1, "true", None]),
     ("IsNull", "v == null", [None], [0, "", False, [], {}]),
     ("And", "v > 1 and v < 5", [2, 4.5], [1, 5]),
@@ -61,7 +93,7 @@ RULES = [
 def test_choice_rule(condition: str, holds: list[Json], fails: list[Json]) -> None:
     nodes = {"choose": {"next": {"condition": condition, "if_true": "yes", "if_false": "no"}}, "yes": {}, "no": {}}
     for value, way in [*((value, "yes") for value in holds), *((value, "no") for value in fails)]:
-        result = simulate(machine(nodes), {"v": value, "w": "w", "n": 5})
+        result = simulate(machine(nodes), {"v": value, "w": "w", "n": 5, "t": "2020-01-01T15:00:00Z"})
         assert result.ran == ["choose", way], (value, result.errors)
 
 
@@ -141,6 +173,28 @@ def test_a_missing_path_fails_the_state_and_can_be_caught() -> None:
         "caught": {"outputs": {"why": "= error.type", "where": "= error.node"}},
     }
     assert play(nodes, {"order": {}}).state == {"order": {}, "why": "ExpressionError", "where": "pass"}
+
+
+@pytest.mark.parametrize("error", ["Custom.Error", "States.Timeout", "Name with spaces", "エラー"])
+def test_fail_with_an_error_and_a_cause_from_the_input(error: str) -> None:
+    nodes = {
+        "start": {"next": "fail"},
+        "fail": {
+            "tool": "fail",
+            "inputs": {"error_type": "= given.error", "message": "= 'because ' + str(given.code)"},
+        },
+    }
+    given = {"given": {"error": error, "code": 7}}
+    result = play(nodes, given, real_tools=True)
+    assert [(one.node, one.type, one.message) for one in result.errors] == [("fail", error, "because 7")]
+    nodes["fail"]["on_error"] = [{"match": ["Other", error], "to": "again"}]
+    nodes["again"] = {
+        "tool": "fail",
+        "inputs": {"error_type": "= error.type", "message": "= error.message"},
+        "on_error": [{"match": "ToolError", "to": "end"}],
+    }
+    result = play(nodes, given, real_tools=True)
+    assert (result.status, result.attempts("again")[0].error) == ("completed", f"{error}: because 7")
 
 
 def test_fail_ends_the_execution_with_error_and_cause() -> None:

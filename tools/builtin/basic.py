@@ -30,6 +30,9 @@ async def sleep(seconds: Annotated[float, Field(ge=0, le=LONGEST_SLEEP_S)]) -> N
 
 
 @tool(effect="pure")
-async def fail(message: str = "This tool always fails.") -> None:
-    """Fail the step with a message."""
-    raise ToolError(message)
+async def fail(
+    message: str = "This tool always fails.",
+    error_type: Annotated[str, Field(min_length=1, max_length=255)] = ToolError.__name__,
+) -> None:
+    """Fail the step with a message, and with an error type that `on_error` and `retry` can name."""
+    raise type(error_type, (ToolError,), {})(message)
