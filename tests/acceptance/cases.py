@@ -136,7 +136,7 @@ class Case:
             kill_at="everywhere" if self.deaths else (),
             graphs={name: {**called, "name": name} for name, called in self.graphs.items()},
             answers=self.answers,
-            signals=[At(1, name, payload) for name, payload in self.signals],
+            signals=[At(1 + n, name, payload) for n, (name, payload) in enumerate(self.signals)],
             real_tools=True,
         )
         told = sorted({(error.node, error.type) for error in result.errors})

@@ -1,4 +1,4 @@
-"""State machines as the Amazon States Language and Serverless Workflow describe them, in our format.
+"""State machines as the Amazon States Language, Serverless Workflow and SCXML describe them, in our format.
 
 Each is written after the published behaviour of a state or a field, whose name it bears, and played in several orders
 with workers that die after every entry of the journal.
@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 
 from runs.engine.simulate import At, Scripted, Simulation, simulate, simulate_shuffled
+from tests.acceptance.cases import Case, assert_driven_as_simulated, rows
+from tests.acceptance.state_machines import CASES
 from tools import ToolError
 
 Json = Any
@@ -31,6 +33,16 @@ def machine(nodes: dict[str, Json], **more: Json) -> dict[str, Json]:
 def play(nodes: dict[str, Json], state: dict[str, Json] | None = None, **options: Any) -> Simulation:
     definition = machine(nodes, **options.pop("more", {}))
     return simulate_shuffled(definition, state, orders=ORDERS, kill_at="everywhere", **options)
+
+
+@rows(CASES)
+def test_a_state_machine(case: Case) -> None:
+    case.simulate()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_driver_comes_to_the_same(actor) -> None:
+    assert_driven_as_simulated(CASES, actor)
 
 
 # --------------------------------------------------------------------------- Choice
