@@ -213,4 +213,6 @@ def _sources(node: NodeSpec) -> Iterator[tuple[Path, str]]:
                 yield ("next", word, number, "when"), case.when
         case MapRoute(map=items, collect=collect):
             yield from expressions_in(items, ("next", "map"))
+            for key in ("tolerated_failures", "max_parallel"):
+                yield from expressions_in(getattr(node.next, key), ("next", key))
             yield from expressions_in(collect, ("next", "collect"))

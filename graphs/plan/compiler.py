@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from graphs.expressions import compile_value
+from graphs.expressions import compile_value, is_expression
 from graphs.json_schema import may_be_secret
 from graphs.plan.edges import moves_of
 from graphs.plan.masks import Budget, compile_scope
@@ -120,6 +120,8 @@ def _compile_inputs(inputs: Mapping[str, Json]) -> dict[str, Callable[[Names], J
 
 
 def _compile_map(route: MapRoute, end: int, join: int | None) -> MapPlan:
+    tolerated, at_once = route.tolerated_failures, route.max_parallel
+    limits = {"tolerated_failures": tolerated, "max_parallel": at_once}
     return MapPlan(
         items=compile_value(route.map),
         as_=route.as_,
@@ -127,15 +129,10 @@ def _compile_map(route: MapRoute, end: int, join: int | None) -> MapPlan:
         join=end if join is None else join,
         join_is_known=join is not None,
         collect={key: compile_value(value) for key, value in route.collect.items()},
-        tolerated_failures=_compile_tolerance(route.tolerated_failures),
-        max_parallel=route.max_parallel,
+        tolerated_failures=Tolerance() if is_expression(tolerated) else Tolerance.of(tolerated),
+        max_parallel=at_once if isinstance(at_once, int) else None,
+        computed={key: compile_value(limit) for key, limit in limits.items() if is_expression(limit)},
     )
-
-
-def _compile_tolerance(failures: int | str) -> Tolerance:
-    if isinstance(failures, int):
-        return Tolerance(items=failures)
-    return Tolerance(percent=int(failures.removesuffix("%")))
 
 
 def _compile_outputs(outputs: Mapping[str, Json]) -> OutputsPlan:

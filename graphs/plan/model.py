@@ -48,6 +48,11 @@ class Tolerance:
     items: int = 0
     percent: int = 0
 
+    @classmethod
+    def of(cls, failures: int | str) -> Tolerance:
+        """From a number, or from a share such as `10%`."""
+        return cls(items=failures) if isinstance(failures, int) else cls(percent=int(failures.removesuffix("%")))
+
     def allowed(self, items: int) -> int:
         """Of so many items; of a share the whole part."""
         return self.items or items * self.percent // 100
@@ -68,6 +73,8 @@ class MapPlan:
     """Empty: the items' updates of keys with a reducer come out instead."""
     tolerated_failures: Tolerance
     max_parallel: int | None
+    computed: Mapping[str, Callable[[Names], Json]]
+    """Of the two before those that are expressions: their values are recorded when the map opens."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

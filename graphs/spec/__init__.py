@@ -17,7 +17,7 @@ from graphs.spec.graph import (
 )
 from graphs.spec.nodes import CacheSpec, CompensateSpec, ErrorCase, JoinSpec, NodeSpec, Position, RetrySpec
 from graphs.spec.part import Hints, describe, did_you_mean, quoted
-from graphs.spec.routes import Case, Choice, Dynamic, Each, MapRoute, Route, Switch, To
+from graphs.spec.routes import Case, Choice, Dynamic, Each, MapRoute, Route, Switch, To, is_tolerance
 from graphs.spec.waits import Assignees, DueAnswer, HumanSpec, WaitEntry, WaitSpec
 
 __all__ = [
@@ -55,6 +55,7 @@ __all__ = [
     "WaitSpec",
     "describe",
     "did_you_mean",
+    "is_tolerance",
     "no_such_tool",
     "parse_definition",
     "quoted",

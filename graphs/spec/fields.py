@@ -259,4 +259,5 @@ Delay = Annotated[float | str, PlainValidator(_delay)]
 Moment = Annotated[str, PlainValidator(_moment)]
 
 _PAUSE: TypeAdapter[float] = TypeAdapter(Pause)
+COMPUTED: TypeAdapter[str] = TypeAdapter(ExpressionText)
 TARGETS: TypeAdapter[tuple[str, ...]] = TypeAdapter(Targets)

@@ -9,7 +9,9 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, PlainValidator, TypeAdapter, ValidationInfo
 
+from graphs.expressions import is_expression
 from graphs.spec.fields import (
+    COMPUTED,
     FILLED,
     TARGETS,
     Condition,
@@ -71,12 +73,28 @@ class Each(Part):
     default: Targets | None = None
 
 
+def _at_once(value: Json) -> int | str:
+    return COMPUTED.validate_python(value) if is_expression(value) else _COUNT.validate_python(value)
+
+
+_COUNT: TypeAdapter[int] = TypeAdapter(Count)
+
+
 def _tolerance(value: Json) -> int | str:
+    if is_expression(value):
+        return COMPUTED.validate_python(value)
     if not isinstance(value, str):
         return _NUMBER_OF_ITEMS.validate_python(value)
-    if not _PERCENTAGE.fullmatch(value):
+    if not is_tolerance(value):
         raise complaint("invalid-percentage", 'Write a number of items, or a share of them from "0%" to "100%".')
     return value
+
+
+def is_tolerance(value: Json) -> bool:
+    """Whether it says how many items may fail: a number of them, or a share in per cent."""
+    if isinstance(value, str):
+        return _PERCENTAGE.fullmatch(value) is not None
+    return type(value) is int and value >= 0
 
 
 _NUMBER_OF_ITEMS: TypeAdapter[int] = TypeAdapter(Annotated[Whole, Field(ge=0, le=2**31 - 1)])
@@ -93,9 +111,10 @@ class MapRoute(Part):
     join: SingleTarget | None = None
     """None: the node at which all ways from `to` meet."""
     collect: Values = field(default_factory=dict)
-    max_parallel: Count | None = None
+    max_parallel: Annotated[int | str, PlainValidator(_at_once)] | None = None
+    """A number of items, or an expression that gives one."""
     tolerated_failures: Annotated[int | str, PlainValidator(_tolerance)] = 0
-    """A number of items, or a share of them, such as `10%`."""
+    """A number of items, a share of them, such as `10%`, or an expression that gives one of these."""
 
 
 def _declared(targets: Json) -> Json:

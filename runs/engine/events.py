@@ -70,6 +70,10 @@ class StepCompleted:
     """For each target what a `Send` lays over the state for the step there, or None; empty if nothing was sent."""
     items: tuple[Json, ...] | None = None
     """The items, if the step opens a map."""
+    max_parallel: int | None = None
+    """How many items may be under way at once, if an expression says so."""
+    tolerated_failures: int | None = None
+    """How many items may fail, if an expression says so."""
     result: Json = None
     """What the tool returned, recorded only where `outputs` made the update from it."""
     compensation: JsonObject | None = None

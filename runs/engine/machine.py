@@ -258,7 +258,7 @@ def _complete(turn: Turn, event: StepCompleted) -> bool:
         if map_plan is None or event.items is None:
             follow(turn, branch, event.route, event.payloads)
         else:
-            open_map(turn, branch, map_plan, event.items)
+            open_map(turn, branch, map_plan, event)
     settle(turn, scope, node)
     return True
 

@@ -18,7 +18,7 @@ from runs.engine import ids, keys
 from runs.engine.branches import Branch, Cause, Status
 from runs.engine.closing import settle
 from runs.engine.decisions import MapItem
-from runs.engine.events import Failure, Json, JsonObject, MapClosed, MapFailed, MapLimited
+from runs.engine.events import Failure, Json, JsonObject, MapClosed, MapFailed, MapLimited, StepCompleted
 from runs.engine.positions import drop_inner, forget_progress, freeze_with_event, leave
 from runs.engine.routing import enter, follow_handler, proceed
 from runs.engine.schemas import breach_of_write
@@ -30,12 +30,16 @@ from runs.engine.writing import write_all
 MAP_FAILED = "MapFailed"
 
 
-def open_map(turn: Turn, branch: Branch, map_plan: MapPlan, items: tuple[Json, ...]) -> None:
+def open_map(turn: Turn, branch: Branch, map_plan: MapPlan, event: StepCompleted) -> None:
     """The map's step is over and its update written: start the items."""
+    items = event.items or ()
     turn.state.pending -= 1
     branch.status = Status.OPEN
     forget_progress(turn.state, branch)
     branch.map = opened = OpenMap(map_plan, items, branch.state() if items else {})
+    opened.tolerated = event.tolerated_failures
+    if event.max_parallel is not None:
+        opened.max_parallel = event.max_parallel
     for index in range(len(items)):
         scope = open_scope(branch, opened, index)
         first = Branch(id=scope.first_step, key=keys.FIRST, node=scope.graph.end, scope=scope)

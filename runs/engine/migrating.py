@@ -162,7 +162,9 @@ class _Survey:
                 message = f'The join at "{self._before.names[node]}" has fired without it and is another one now.'
                 self._refuse("join-changed", message, branch)
         if branch.map is not None and not self._is_same_map(old, new):
-            message = "Its items have begun, and the new version has other items, another collect or another join."
+            message = (
+                "Its items have begun, and the new version has other items, limits, another collect or another join."
+            )
             self._refuse("map-changed", message, branch)
         elif branch.is_waiting and (old.spec.wait, old.spec.human) != (new.spec.wait, new.spec.human):
             self._refuse("wait-changed", "The step waits for something else than in the new version.", branch)
@@ -183,7 +185,9 @@ class _Survey:
         join = self._before.names[old.map.join]
         is_same_join = self._mapping.get(join, join) == self._graph.names[new.map.join]
         is_same_work = (before.map, before.as_, before.collect) == (after.map, after.as_, after.collect)
-        return is_same_join and is_same_work
+        is_computed = old.map.computed or new.map.computed
+        limits = [(route.tolerated_failures, route.max_parallel) for route in (before, after)]
+        return is_same_join and is_same_work and (not is_computed or limits[0] == limits[1])
 
     def _compare_reducers(self, scope: Scope) -> None:
         before, after = self._before.spec.state.reducers, self._graph.spec.state.reducers

@@ -10,7 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from graphs.expressions import ExpressionError
-from graphs.plan import MapPlan, NodePlan, NoRoute, ReducerError
+from graphs.plan import MapPlan, NodePlan, NoRoute, ReducerError, Tolerance
+from graphs.spec import is_tolerance
 from runs.engine.branches import Branch, Status
 from runs.engine.decisions import CollectItem
 from runs.engine.events import (
@@ -129,6 +130,8 @@ def _completed(branch: Branch, node: NodePlan, attempt: int, result: Returned, c
     changed: Mapping[str, Json] = {**given, **dict.fromkeys(result.delete, ABSENT)} if result.delete else given
     names = view_of(branch, changed)
     opens_map = node.map is not None and result.route is None
+    items = _items(branch, node.map, names) if node.map and opens_map else None
+    limits = _limits(node.map, names, items) if node.map and items is not None else {}
     return StepCompleted(
         step=branch.id,
         attempt=attempt,
@@ -137,7 +140,8 @@ def _completed(branch: Branch, node: NodePlan, attempt: int, result: Returned, c
         delete=result.delete,
         route=() if opens_map else _route(node, names, result),
         payloads=result.payloads,
-        items=_items(branch, node.map, names) if node.map and opens_map else None,
+        items=items,
+        **limits,
         # A subgraph's final state stands in the journal already, as what its steps wrote.
         result=None if node.outputs is None or node.graph is not None or result.is_nothing else result.value,
         compensation=None if node.compensation is None else _compensation(branch, node.compensation, changed, result),
@@ -196,6 +200,26 @@ def _route(node: NodePlan, names: View, result: Returned) -> tuple[str, ...]:
         message = f'"{node.name}" may not go to {", ".join(undeclared)}; name its targets in `dynamic`.'
         raise _refused("BadRoute", message)
     return goto
+
+
+def _limits(map_plan: MapPlan, names: View, items: tuple[Json, ...]) -> dict[str, int]:
+    """What the map's expressions say of how many items may run at once, and of how many may fail."""
+    limits: dict[str, int] = {}
+    for key, expression in map_plan.computed.items():
+        value = expression(names)
+        if key == "max_parallel" and type(value) is int and value > 0:
+            limits[key] = value
+        elif key == "tolerated_failures" and is_tolerance(value):
+            limits[key] = Tolerance.of(value).allowed(len(items))
+        elif key != "max_parallel" or value is not None:
+            raise _refused("MapLimitsError", f"The {key} of a map is {_LIMITS[key]}, not {value!r:.100}.")
+    return limits
+
+
+_LIMITS = {
+    "max_parallel": "a whole number from 1, or null for any number",
+    "tolerated_failures": 'a whole number from 0, or a share such as "10%"',
+}
 
 
 def _items(branch: Branch, map_plan: MapPlan, names: View) -> tuple[Json, ...]:

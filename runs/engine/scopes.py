@@ -21,13 +21,15 @@ from runs.engine.masks import Mask
 class OpenMap:
     """The items of a map whose step has opened it. `results` hold what the finished ones gave."""
 
-    __slots__ = ("failed", "items", "max_parallel", "outer", "pending", "plan", "results", "scopes")
+    __slots__ = ("failed", "items", "max_parallel", "outer", "pending", "plan", "results", "scopes", "tolerated")
 
     def __init__(self, plan: MapPlan, items: tuple[Json, ...], outer: JsonObject) -> None:
         self.plan = plan
         self.items = items
         self.max_parallel = plan.max_parallel
-        """As the plan says, until somebody changes it while the map is open."""
+        """As the plan or its expression says, until somebody changes it while the map is open."""
+        self.tolerated: int | None = None
+        """How many items may fail, if an expression says so."""
         self.outer = outer
         """What the map's branch saw of the state when it opened the map."""
         self.scopes: dict[int, Scope] = {}
@@ -41,7 +43,7 @@ class OpenMap:
     @property
     def tolerated_failures(self) -> int:
         """How many items may fail."""
-        return self.plan.tolerated_failures.allowed(len(self.items))
+        return self.plan.tolerated_failures.allowed(len(self.items)) if self.tolerated is None else self.tolerated
 
 
 class Child:

@@ -205,6 +205,7 @@ def _dump_map(opened: OpenMap) -> JsonObject:
     is_limited_anew = opened.max_parallel != opened.plan.max_parallel
     return {
         **({"max_parallel": opened.max_parallel} if is_limited_anew else {}),
+        **({} if opened.tolerated is None else {"tolerated": opened.tolerated}),
         "items": list(opened.items),
         "results": [[index, values] for index, values in opened.results.items()],
         "scopes": [[index, _dump_scope(scope)] for index, scope in opened.scopes.items()],
@@ -351,6 +352,7 @@ class _Loader:
             raise ValueError(f'The snapshot has an open map at "{branch.node_plan.name}", which opens none.')
         opened = branch.map = OpenMap(map_plan, tuple(data["items"]), branch.state())
         opened.max_parallel = data.get("max_parallel", map_plan.max_parallel)
+        opened.tolerated = data.get("tolerated")
         opened.results = dict(data["results"])
         for index, scope_data in data["scopes"]:
             self.load_scope(open_scope(branch, opened, index), scope_data)

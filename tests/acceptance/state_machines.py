@@ -1,7 +1,7 @@
 """State machines of other languages in our format, by the name of what they show.
 
 `ASL` is the Amazon States Language, `SW` is Serverless Workflow, `SCXML` is the W3C's. A Parallel state is a fork whose
-branches are subgraphs or nodes, a Pass is `outputs`, a state of a statechart is a `wait` for its events, a region a branch.
+branches are subgraphs or nodes, a Pass is `outputs`, a state of a statechart is a `wait` for its events.
 """
 
 from __future__ import annotations
@@ -189,6 +189,36 @@ ASL = {
         nodes={"map": {"next": over("= range(5)", "w", collect={"out": "= it"}, max_parallel=1)}, "w": do()},
         ends={"out": [0, 1, 2, 3, 4]},
     ),
+    **{
+        f"ASL Map: MaxConcurrencyPath and tolerated failures from a path, {tolerated}": Case(
+            nodes={
+                "map": {
+                    "next": over(
+                        "= range(4)",
+                        "d",
+                        "z",
+                        collect={"out": "= out"},
+                        max_parallel="= limits[0]",
+                        tolerated_failures="= limits[1]",
+                    ),
+                    "on_error": "h",
+                },
+                "d": {"outputs": {"out": "= 6 // it"}, "next": "z"},
+                "z": {},
+                "h": set_(why="= error.type"),
+            },
+            given={"limits": limits},
+            ends={"out": "nothing", "why": why} if why else {"out": [None, 6, 3, 2], "why": "nothing"},
+        )
+        for tolerated, limits, why in [
+            ("one", [1, 1], ""),
+            ("none", [2, 0], "MapFailed"),
+            ("a quarter", [None, "25%"], ""),
+            ("less than a quarter", [100, "24%"], "MapFailed"),
+            ("which is no number", [1, "few"], "MapLimitsError"),
+            ("at nothing at once", [0, 1], "MapLimitsError"),
+        ]
+    },
     "ASL Map: an item leaves early": Case(
         nodes={
             "map": {

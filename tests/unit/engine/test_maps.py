@@ -17,6 +17,7 @@ from runs.engine.events import (
     MapLimited,
     RunFailed,
     StateEdited,
+    StepCompleted,
 )
 from tests.unit.engine.driving import LOG, Run, assert_recovers_at_every_cut, compiled
 
@@ -207,6 +208,19 @@ def test_a_failed_map_tells_why_its_first_failed_item_failed_in_whatever_order_t
             run.fail(f"s[{item}].w", f"Error{item}")
     told = 'Item 1 failed at "w": Error1: It broke.'
     assert run.seen("h")["error"]["message"] == f"2 of 3 items failed; 0 are tolerated. {told}"
+
+
+def test_limits_that_expressions_give_are_recorded_and_outlive_snapshots() -> None:
+    route = {"map": [1, 2], "to": "w", "join": "j", "max_parallel": "= n", "tolerated_failures": "= share"}
+    run = Run({"f": {"next": route}, "w": {"next": "j"}, "j": {}}, start="f", state={"n": 7, "share": "50%"})
+    run.give("f")
+    (opened,) = [event for event in run.events if isinstance(event, StepCompleted) and event.items]
+    assert (opened.max_parallel, opened.tolerated_failures) == (7, 1)
+    assert run.state.max_items(opened.step) == 7
+    run.fail("f[0].w")
+    run.give("f[1].w")
+    assert run.nodes == ["j"]
+    assert_recovers_at_every_cut(run)
 
 
 @pytest.mark.parametrize("matches_inside", [True, False])

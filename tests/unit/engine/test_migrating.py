@@ -344,6 +344,8 @@ MAP = {"map": "= [1]", "as": "x", "to": "w", "join": "j", "collect": {"out": "= 
     [
         ({**MAP, "map": "= [2]"}, ["map-changed"]),
         ({**MAP, "collect": {"out": "= x + 1"}}, ["map-changed"]),
+        ({**MAP, "tolerated_failures": "= 1"}, ["map-changed"]),
+        ({**MAP, "tolerated_failures": 1, "max_parallel": 3}, []),
         ({**MAP, "join": "end"}, ["map-changed"]),
         ({**MAP, "tolerated_failures": 1, "max_parallel": 1}, []),
         (["w", "j"], ["map-changed"]),

@@ -76,8 +76,8 @@ def _routes(target: Any, targets: Any) -> st.SearchStrategy[Any]:
                 "as": st.sampled_from(["item", "it"]),
                 "join": target,
                 "collect": _values,
-                "max_parallel": _counts,
-                "tolerated_failures": st.integers(0, 9) | st.integers(0, 100).map("{}%".format),
+                "max_parallel": _counts | st.just("= notes"),
+                "tolerated_failures": st.integers(0, 9) | st.integers(0, 100).map("{}%".format) | st.just("= notes"),
             },
         ),
     )

@@ -71,6 +71,13 @@ NODE_ROWS: list[tuple[dict[str, Any], str, str]] = [
     ({"next": {"map": "= x", "to": "b", "join": "no"}}, "/next/join", "unknown-target"),
     ({"next": {"map": "= x", "to": "b", "collect": {"k": ["= )"]}}}, "/next/collect/k/0", "expression-invalid"),
     ({"next": {"map": "= x", "to": "b", "max_parallel": 0}}, "/next/max_parallel", "out-of-range"),
+    ({"next": {"map": "= x", "to": "b", "max_parallel": "3"}}, "/next/max_parallel", "wrong-type"),
+    ({"next": {"map": "= x", "to": "b", "max_parallel": "= 3 +"}}, "/next/max_parallel", "expression-invalid"),
+    (
+        {"next": {"map": "= x", "to": "b", "tolerated_failures": "= 3 +"}},
+        "/next/tolerated_failures",
+        "expression-invalid",
+    ),
     ({"next": {"map": "= x", "to": "b", "tolerated_failures": -1}}, "/next/tolerated_failures", "out-of-range"),
     ({"next": {"map": "= x", "to": "b", "tolerated_failures": 0.5}}, "/next/tolerated_failures", "wrong-type"),
     (
