@@ -200,6 +200,12 @@ def _delay(value: Json) -> Json:
     return _PAUSE.validate_python(value)
 
 
+def _patience(value: Json) -> Json:
+    if isinstance(value, str):
+        return _expression(value)
+    return _SECONDS.validate_python(value)
+
+
 def _moment(value: Json) -> str:
     if is_expression(value):
         return _expression(value)
@@ -256,8 +262,11 @@ Values = dict[Key, Annotated[Any, PlainValidator(_template)]]
 Items = Annotated[Any, PlainValidator(_items)]
 """A list, or an expression that gives one."""
 Delay = Annotated[float | str, PlainValidator(_delay)]
+Patience = Annotated[float | str, PlainValidator(_patience)]
+"""How long to wait at most: more than no time, or an expression."""
 Moment = Annotated[str, PlainValidator(_moment)]
 
 _PAUSE: TypeAdapter[float] = TypeAdapter(Pause)
+_SECONDS: TypeAdapter[float] = TypeAdapter(Seconds)
 COMPUTED: TypeAdapter[str] = TypeAdapter(ExpressionText)
 TARGETS: TypeAdapter[tuple[str, ...]] = TypeAdapter(Targets)

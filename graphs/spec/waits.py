@@ -15,6 +15,7 @@ from graphs.spec.fields import (
     Line,
     LiteralWord,
     Moment,
+    Patience,
     Seconds,
     SignalName,
     SingleTarget,
@@ -111,7 +112,7 @@ class WaitSpec(Part):
     until: Moment | None = None
     signal: SignalName | None = None
     any: Annotated[tuple[WaitEntry, ...], FILLED] | None = None
-    timeout_s: Seconds | None = None
+    timeout_s: Patience | None = None
     on_timeout: Targets | None = None
 
     @classmethod

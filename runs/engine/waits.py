@@ -31,7 +31,7 @@ class WaitInvalid(Exception):
 def begin_wait(spec: WaitSpec, names: Mapping[str, Json], *, now: datetime) -> JsonObject:
     """What a step that begins at `now` waits for. Raises WaitInvalid and ExpressionError."""
     entries = spec.any if spec.any is not None else (WaitEntry(**_cause(spec)),)
-    timeout_at = None if spec.timeout_s is None else (now + timedelta(seconds=spec.timeout_s)).isoformat()
+    timeout_at = None if spec.timeout_s is None else _in(spec.timeout_s, names, now)
     return {
         "kind": WAIT,
         "entries": [_entry(entry, names, now) for entry in entries],
@@ -48,8 +48,12 @@ def _entry(entry: WaitEntry, names: Mapping[str, Json], now: datetime) -> JsonOb
     if entry.signal is not None:
         return {"signal": _name(compile_value(entry.signal)(names))}
     if entry.seconds is not None:
-        return {"at": (now + timedelta(seconds=_seconds(compile_value(entry.seconds)(names)))).isoformat()}
+        return {"at": _in(entry.seconds, names, now)}
     return {"at": _moment(compile_value(entry.until)(names)).isoformat()}
+
+
+def _in(delay: float | str, names: Mapping[str, Json], now: datetime) -> str:
+    return (now + timedelta(seconds=_seconds(compile_value(delay)(names)))).isoformat()
 
 
 def _name(value: Json) -> str:
@@ -109,5 +113,9 @@ def timed_out(spec: WaitSpec, wait: Mapping[str, Json]) -> Returned | Raised:
     """The result of a wait that nothing has ended in time."""
     if spec.on_timeout is not None:
         return Returned(value={"at": wait["timeout_at"]}, implied={}, route=spec.on_timeout, is_nothing=True)
-    message = f"Nothing came within the timeout_s of {spec.timeout_s:g} s."
+    limit_s = spec.timeout_s
+    if isinstance(limit_s, str):
+        since, until = (datetime.fromisoformat(wait[moment]) for moment in ("since", "timeout_at"))
+        limit_s = (until - since).total_seconds()
+    message = f"Nothing came within the timeout_s of {limit_s:g} s."
     return Raised(error=Failure(type="TimeoutError", message=message))

@@ -329,6 +329,25 @@ ASL = {
         signals=[("token", {"error": "Refused"})],
         ends={"log": ["h"]},
     ),
+    "ASL waitForTaskToken: TimeoutSecondsPath": Case(
+        nodes={
+            "ask": {"wait": {"signal": "token", "timeout_s": "= patience / 1000", "on_timeout": "late"}},
+            "late": do(),
+        },
+        given={"patience": 20},
+        ends={"log": ["late"]},
+    ),
+    "ASL waitForTaskToken: the task times out": Case(
+        nodes={
+            "ask": {
+                "wait": {"signal": "token", "timeout_s": "= patience"},
+                "on_error": [{"match": "TimeoutError", "to": "h"}],
+            },
+            "h": set_(why="= error.message"),
+        },
+        given={"patience": 0.02},
+        ends={"why": "Nothing came within the timeout_s of 0.02 s."},
+    ),
     "ASL TimeoutSeconds of the machine inside": Case(
         nodes={"s": {"graph": "long", "on_error": [{"match": "TimeoutError", "to": "h"}]}, "h": do()},
         graphs={"long": graph({"w": {"wait": {"seconds": 600}}}, limits={"timeout_s": 0.05})},
