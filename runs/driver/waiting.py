@@ -69,7 +69,7 @@ class Waiting:
     def expect(self, decision: AwaitStep) -> None:
         """Let the step be woken when something that it waits for comes by itself."""
         self._alarms.clear(decision.step)
-        for at, place in waits.moments_of(decision.wait):
+        for at, place in waits.moments_of(decision.wait)[:1]:
             self._alarms.set(decision.step, place, at, partial(self._ring, decision.step, place))
 
     def tasks_of(self, begun: StepWaiting) -> list[TaskRow]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from operator import itemgetter
 from typing import Any
 
 from graphs.expressions import compile_value
@@ -81,7 +82,10 @@ def _moment(value: Json) -> datetime:
 
 
 def moments_of(wait: Mapping[str, Json]) -> list[tuple[datetime, int | None]]:
-    """When something comes by itself: the entry of that place, or None for the end of all waiting."""
+    """When something comes by itself: the entry of that place, or None for the end of all waiting.
+
+    In order of time, at one moment in that of the list: the first decides, however late somebody looks.
+    """
     moments: list[tuple[datetime, int | None]] = [
         (datetime.fromisoformat(entry["at"]), place)
         for place, entry in enumerate(wait.get("entries", ()))
@@ -89,7 +93,7 @@ def moments_of(wait: Mapping[str, Json]) -> list[tuple[datetime, int | None]]:
     ]
     if wait.get("timeout_at"):
         moments.append((datetime.fromisoformat(wait["timeout_at"]), None))
-    return moments
+    return sorted(moments, key=itemgetter(0))
 
 
 def signals_of(wait: Mapping[str, Json]) -> dict[str, int]:

@@ -303,6 +303,28 @@ ERRORS = {
         signals=[("go", {"k": 1})],
         ends={"k": 1},
     ),
+    "the first of several times, whatever their order, though all of them are over": Case(
+        nodes={
+            "w": {
+                "wait": {"any": [{"until": f"20{year}-01-01T00:00:00Z"} for year in (19, 11, 15, 11)]},
+                "outputs": {"fired": "= result.fired", "at": "= result.at"},
+            }
+        },
+        ends={"fired": 1, "at": "2011-01-01T00:00:00+00:00"},
+    ),
+    "the first of several times that come at once": Case(
+        nodes={
+            "w": {
+                "wait": {"any": [{"seconds": 9}, *[{"seconds": "= s"}] * 9]},
+                "outputs": {"fired": "= result.fired"},
+                "next": if_("n > 5", "end", "w2"),
+            },
+            "w2": {"outputs": {"n": "= n + 1", "all": "= fired"}, "next": "w"},
+        },
+        given={"s": 0.01, "n": 0},
+        more={"state": reducing(all="append")},
+        ends={"all": [1] * 6},
+    ),
     "the first of two signals of one name": Case(
         nodes={
             "w": {"wait": {"any": [{"signal": "go", "next": "a"}, {"signal": "go"}]}, "next": "b"},

@@ -58,7 +58,7 @@ class Waiting:
             self._ask(decision, question, seen)
         if spec.wait is not None:
             self._waiting[decision.step] = decision, spec.wait
-            for moment, place in waits.moments_of(decision.wait):
+            for moment, place in waits.moments_of(decision.wait)[:1]:
                 self._agenda.add(moment, partial(self._ring, decision, spec.wait, place))
             self._agenda.add(self._agenda.now, self._match)
 
