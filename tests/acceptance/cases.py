@@ -181,8 +181,8 @@ def drive_all(cases: Mapping[str, Case], actor: Actor) -> Iterator[tuple[str, Ca
 def _is_where_it_should_be(run: Run, case: Case) -> bool:
     if run.is_terminal or not case.waits_at:
         return run.is_terminal
-    at = Step.objects.filter(run=run, status__in=["running", "retrying", "waiting"]).values_list("node", "status")
-    return sorted(at) == sorted((place, "waiting") for place in case.waits_at)
+    at = Step.objects.filter(run=run, status="waiting").values_list("node", flat=True)
+    return run.status == "waiting" and sorted(at) == sorted(place.rpartition(".")[2] for place in case.waits_at)
 
 
 def _errors_of(run: Run) -> list[tuple[str, str]]:
@@ -194,5 +194,5 @@ def assert_driven_as_simulated(cases: Mapping[str, Case], actor: Actor) -> None:
     """Status, state and errors of each run are those of its simulation."""
     for name, case, run in drive_all(cases, actor):
         assert (name, run.status) == (name, case.status), run.error
-        assert (name, current_state(run).values) == (name, case.simulate().state)
+        assert current_state(run).values == case.simulate().state, name
         assert (name, sorted(set(_errors_of(run)))) == (name, sorted(set(case.errors)))

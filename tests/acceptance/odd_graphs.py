@@ -336,6 +336,83 @@ ERRORS = {
     ),
 }
 
+INNER = graph({"x": {"outputs": {"out": "= given"}}}, state={})
+SEEN = {
+    "a payload is seen by inputs, outputs, conditions, names and places of what it is sent to": Case(
+        nodes={
+            "a": do(may("g", "w", "l", "c"), send=[[to, {"x": f"{to}-1"}] for to in "gwlc"]),
+            "g": {"graph": "inner", "inputs": {"given": "= x"}, "outputs": {"out": "= [x, result.out]"}, "next": "j"},
+            "w": {"wait": {"signal": "= x"}, "outputs": {"out": "= [x, result.payload]"}, "next": "j"},
+            "l": {"tool": "noop", "lock": "= x", "outputs": {"out": "= x"}, "next": "j"},
+            "c": {"next": if_("x == 'c-1' and state == default(nowhere, state)", "yes")},
+            "yes": {"outputs": {"out": "= exists(x)"}, "next": "j"},
+            "j": {"join": "all"},
+        },
+        graphs={"inner": INNER},
+        signals=[("w-1", "came")],
+        more={"state": {"reducers": {"out": "append"}}},
+        ends={"out": [["g-1", "g-1"], ["w-1", "came"], "l-1", False]},
+    ),
+    "an error is seen by conditions, maps and graphs of its handler": Case(
+        nodes={
+            "s": {"next": ["a", "b", "c"]},
+            "a": do(fails="Broken", on_error="ha"),
+            "ha": {"next": {"switch": [{"when": "error.type == 'Broken'", "to": "yes"}]}},
+            "yes": {"outputs": {"out": "yes"}},
+            "b": do(fails="Hiccup", on_error="hb"),
+            "hb": {"next": over("= [error.type, error.node]", "w", collect={"out": "= it"})},
+            "w": {},
+            "c": do(fails="Broken", on_error="hc"),
+            "hc": {"graph": "inner", "inputs": {"given": "= error.node"}, "outputs": {"out": "= result.out"}},
+        },
+        graphs={"inner": INNER},
+        more={"state": reducing(out="append")},
+        ends={"out": ["yes", ["Hiccup", "b"], "c"], "log": []},
+    ),
+    "an item is seen by all that is in it": Case(
+        nodes={
+            "f": {"next": over(["p", "q"], ["g", "w", "e"], "z", collect={"out": "= out"})},
+            "g": {"graph": "inner", "inputs": {"given": "= it"}, "outputs": {"out": "= result.out"}, "next": "k"},
+            "w": {"wait": {"signal": "= it"}, "outputs": {"out": "= [index, it]"}, "next": "k"},
+            "e": do("k", fails="Broken", on_error="h"),
+            "h": {"outputs": {"out": "= [error.type, it, index]"}, "next": if_("it == 'q'", "m", "k")},
+            "m": {"next": over("= [it, it]", "n", "k", collect={"out": "= it"})},
+            "n": {"next": "k"},
+            "k": {"join": "all", "next": "z"},
+            "z": {},
+        },
+        graphs={"inner": INNER},
+        signals=[("q", 1), ("p", 2)],
+        more={"state": {"reducers": {"out": "append"}}},
+        ends={
+            "out": [
+                [
+                    ["p", [0, "p"], ["Broken", "p", 0]],
+                    ["q", [1, "q"], ["Broken", "q", 1], ["q", "q"]],
+                ]
+            ]
+        },
+    ),
+    "a run whose time is over": Case(
+        nodes={"w": {"wait": {"signal": "never"}}},
+        more={"limits": {"timeout_s": 0.1}},
+        ends={},
+        errors=[("w", "RunTimedOut")],
+        deaths=False,
+    ),
+    "an item that waits keeps the next one out, and its own siblings go on": Case(
+        nodes={
+            "f": {"next": over([1, 2], ["w", "x"], "z", collect={"out": "= it"}, max_parallel=1)},
+            "w": {"wait": {"signal": "go"}, "outputs": {}},
+            "x": {},
+            "z": {},
+        },
+        signals=[("go", None)],
+        ends={"out": "nothing"},
+        waits_at=["f[1].w"],
+    ),
+}
+
 ODD_KEYS = [
     "__proto__",
     "constructor",
@@ -440,4 +517,4 @@ VALUES = {
     ),
 }
 
-CASES: dict[str, Case] = {**JOINS, **MAPS, **ERRORS, **VALUES}
+CASES: dict[str, Case] = {**JOINS, **MAPS, **ERRORS, **SEEN, **VALUES}

@@ -609,7 +609,7 @@ FAILURES = {
         ends={"log": ["h"]},
     ),
     "the first failure stops the others": Case(
-        nodes={"s": do(["a", "b"]), "a": do(fails="Broken"), "b": {"wait": {"seconds": 0.3}, "next": "c"}, "c": do()},
+        nodes={"s": do(["a", "b"]), "a": do(fails="Broken"), "b": {"wait": {"seconds": 2}, "next": "c"}, "c": do()},
         more={"on_failure": "stop"},
         ends={"log": ["s"]},
         errors=[("a", "Broken")],
