@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from graphs.expressions import ExpressionError
+from graphs.expressions.values import type_of
 from graphs.plan import MapPlan, NodePlan, NoRoute, ReducerError, Tolerance
 from graphs.spec import is_tolerance
 from runs.engine.branches import Branch, Status
@@ -179,7 +180,7 @@ def _update(branch: Branch, node: NodePlan, result: Returned) -> tuple[JsonObjec
         return {}, result.replace
     if not isinstance(result.value, dict):
         message = (
-            f'"{node.name}" gave a {type(result.value).__name__}; without `outputs` it must give an object of state '
+            f'"{node.name}" gave {type_of(result.value)}; without `outputs` it must give an object of state '
             "keys, or nothing."
         )
         raise _refused("ToolResultError", message)
@@ -226,7 +227,7 @@ def _items(branch: Branch, map_plan: MapPlan, names: View) -> tuple[Json, ...]:
     items = map_plan.items(names)
     name, limits = branch.node_plan.name, branch.scope.graph.limits
     if not isinstance(items, list):
-        raise _refused("MapItemsError", f'The map of "{name}" needs a list of items, not {type(items).__name__}.')
+        raise _refused("MapItemsError", f'The map of "{name}" needs a list of items, not {type_of(items)}.')
     if len(items) > limits.max_steps:
         message = f'The map of "{name}" has {len(items)} items; limits.max_steps is {limits.max_steps}.'
         raise _refused(LIMIT_EXCEEDED, message)

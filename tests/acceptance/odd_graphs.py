@@ -145,9 +145,9 @@ MAPS = {
         ends={"out": [1, True, "x", None, {"n": 7}, []]},
     ),
     "a map over what is no list": Case(
-        nodes={"f": {"next": over("= v", "w"), "on_error": "h"}, "w": {}, "h": do(update={"why": "= error.type"})},
+        nodes={"f": {"next": over("= v", "w"), "on_error": "h"}, "w": {}, "h": do(update={"why": "= error.message"})},
         given={"v": {"a": 1}},
-        ends={"why": "MapItemsError"},
+        ends={"why": 'The map of "f" needs a list of items, not an object.'},
     ),
     "a map whose body is its join": Case(
         nodes={"f": {"next": over([1, 2], "z", "z", collect={"out": "= it"})}, "z": do()},
