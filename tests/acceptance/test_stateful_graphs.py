@@ -12,8 +12,8 @@ from runs import control, services
 from runs.forking import fork_run
 from runs.models import Event, Run, Step
 from runs.selectors import current_state, state_at
-from tests.acceptance.stateful_graphs import CASES
 from tests.acceptance.cases import Case, assert_driven_as_simulated, do, graph, reducing, rows
+from tests.acceptance.stateful_graphs import CASES
 from tests.support.runs import driving, finish
 from tests.support.waiting import wait_until
 
