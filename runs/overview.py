@@ -14,7 +14,7 @@ from graphs.errors import GraphsError
 from graphs.outline import OutlineNode, outline_of
 from graphs.plan import NodePlan
 from graphs.plans import plan_of, spec_of
-from runs.engine import Standing, standings
+from runs.engine import Standing, codec, standings
 from runs.engine.scopes import OpenMap
 from runs.log import data_of, render
 from runs.models import Event, Run, Step
@@ -297,7 +297,7 @@ def _some_node(run: Run, does: Callable[[NodePlan], bool]) -> bool:
 
 
 def _error(text: str) -> str:
-    return "{type}: {message}".format_map(json.loads(text)) if text else ""
+    return codec.failure_from_data(json.loads(text)).in_words if text else ""
 
 
 def _shortened(event: Event, redaction: Redaction) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from runs.engine.positions import LIMIT_EXCEEDED
 from runs.engine.resolving import Raised, Returned
 from runs.engine.routing import enter
 from runs.engine.scopes import Child, Scope
+from runs.engine.sentences import ended
 from runs.engine.state import RunState
 from runs.engine.turn import Turn
 
@@ -127,8 +128,9 @@ def _failure_of(scope: Scope) -> Raised:
     errors = list(_errors(scope))
     place, first = next((place, frozen.error) for place, frozen in errors if frozen.cause is not Cause.ITEMS)
     others = sum(frozen.cause is not Cause.ITEMS for _, frozen in errors) - 1
-    more = f" And {others} more." if others else ""
-    message = f'"{place}" failed: {first.type}: {first.message}{more}'
+    message = f'"{place}" failed: {first.in_words}'
+    if others:
+        message = f"{ended(message)} And {others} more."
     names = tuple(sorted({frozen.error.type for _, frozen in errors}))
     return Raised(error=Failure(type=SUBGRAPH_FAILED, message=message), names=names)
 

@@ -25,6 +25,11 @@ class Failure:
     keys: tuple[str, ...] = ()
     """State keys concerned, for a ConcurrentUpdateError."""
 
+    @property
+    def in_words(self) -> str:
+        """Type and message; of an exception without a text, its type."""
+        return f"{self.type}: {self.message}" if self.message else self.type
+
 
 # --------------------------------------------------------------------------- outcomes
 

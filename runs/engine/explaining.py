@@ -16,6 +16,7 @@ from runs.engine.masks import bits
 from runs.engine.moments import in_words
 from runs.engine.pausing import held
 from runs.engine.scopes import Scope
+from runs.engine.sentences import ended
 from runs.engine.state import RunState
 
 
@@ -59,7 +60,9 @@ def _obstacle(branch: Branch, is_kept_by_pause: bool) -> Obstacle | None:
             return _wait(branch)
         case Status.RUNNING if branch.progress is not None and branch.progress.not_before:
             at = branch.progress.not_before
-            what = f"has failed {sum(branch.progress.failures.values())} times and is tried again at {in_words(at)}"
+            failures = sum(branch.progress.failures.values())
+            times = "once" if failures == 1 else f"{failures} times"
+            what = f"has failed {times} and is tried again at {in_words(at)}"
             return _at(branch, "retry", what, until=at, attempt=branch.attempt)
         case _:
             return _at(branch, "running", f"is under way, attempt {branch.attempt}", attempt=branch.attempt)
@@ -67,9 +70,9 @@ def _obstacle(branch: Branch, is_kept_by_pause: bool) -> Obstacle | None:
 
 def _failed(branch: Branch, frozen: Frozen) -> Obstacle:
     error, keys = frozen.error, sorted(frozen.unresolved)
-    what = f"failed: {error.type}: {error.message}"
+    what = f"failed: {error.in_words}"
     if keys:
-        what += f" Edit {', '.join(keys)}, then try it again."
+        what = f"{ended(what)} Edit {', '.join(keys)}, then try it again."
     return _at(
         branch, "conflict" if keys else "failed", what, error={"type": error.type, "message": error.message}, keys=keys
     )
@@ -135,4 +138,4 @@ def _at(branch: Branch, because: str, what: str, **data: object) -> Obstacle:
 
 def _sentence(node: str, path: str, what: str) -> str:
     place = f'Node "{node}"' + (f" ({path})" if path else "")
-    return f"{place} {what}" + ("" if what.endswith(".") else ".")
+    return ended(f"{place} {what}")

@@ -180,8 +180,8 @@ def _update(branch: Branch, node: NodePlan, result: Returned) -> tuple[JsonObjec
         return {}, result.replace
     if not isinstance(result.value, dict):
         message = (
-            f'"{node.name}" gave {type_of(result.value)}; without `outputs` it must give an object of state '
-            "keys, or nothing."
+            f'"{node.name}" gave {type_of(result.value)}; without `outputs` it must give an object of state keys, '
+            "or nothing."
         )
         raise _refused("ToolResultError", message)
     return result.value, result.replace

@@ -147,7 +147,7 @@ export class Draft {
       ...(tookMs !== undefined && { startedAt: at - tookMs }),
       status,
       finishedAt: at,
-      error: error ? `${error.type}: ${error.message}` : "",
+      error: error ? [error.type, error.message].filter(Boolean).join(": ") : "",
       wait: null,
     });
     this.node(address).latest = status;

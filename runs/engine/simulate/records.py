@@ -71,7 +71,7 @@ class Records:
         record = self._open.pop(step, None)
         if record is not None:
             record.ended_at_s, record.ending = self.seconds(at), ending
-            record.error = "" if error is None else f"{error.type}: {error.message}"
+            record.error = "" if error is None else error.in_words
 
     def seconds(self, at: datetime) -> float:
         """Since the start of the run."""

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from runs.engine.events import AttemptFailed, Failure, RunPaused, StepWaiting
+from runs.engine.events import AttemptFailed, Failure, RunPaused, StepFailed, StepWaiting
 from runs.engine.explaining import explain
 from tests.unit.engine.driving import Run
 
@@ -57,7 +57,22 @@ def test_a_next_attempt_that_is_not_due_yet() -> None:
     run.feed(AttemptFailed(step=step, error=Failure(type="E", message="no"), retry_at="2030-01-01T00:00:00+00:00"))
     (found,) = explain(run.state)
     assert (found.because, found.data["until"], found.data["attempt"]) == ("retry", "2030-01-01T00:00:00+00:00", 2)
-    assert found.message.endswith("is tried again at 2030-01-01 00:00:00 UTC.")
+    assert found.message == 'Node "s" has failed once and is tried again at 2030-01-01 00:00:00 UTC.'
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (Failure(type="ValueError", message=""), 'Node "s" failed: ValueError.'),
+        (Failure(type="KeyError", message="'id'"), "Node \"s\" failed: KeyError: 'id'."),
+        (Failure(type="OSError", message="Why not?"), 'Node "s" failed: OSError: Why not?'),
+    ],
+)
+def test_a_failure_is_a_sentence_whatever_the_exception_says(error: Failure, sentence: str) -> None:
+    run = Run({"s": {}})
+    run.feed(StepFailed(step=run.start("s").step, error=error))
+    (found,) = explain(run.state)
+    assert found.message == sentence
 
 
 LATE, SOON = "2030-01-02T00:00:00+00:00", "2030-01-01T00:00:00+00:00"

@@ -54,6 +54,12 @@ def test_routes_are_chosen_on_the_state_after_the_update(route: Json, targets: t
     assert outcome.route == targets
 
 
+@pytest.mark.parametrize(("value", "kind"), [(7, "a number"), ([1], "a list"), ("x", "a string"), (True, "a boolean")])
+def test_what_is_no_object_is_called_by_its_name_in_json(value: Json, kind: str) -> None:
+    error = failure(resolved({}, value))
+    assert error.message == f'"s" gave {kind}; without `outputs` it must give an object of state keys, or nothing.'
+
+
 def test_a_switch_without_a_match_and_without_a_default_fails() -> None:
     error = failure(resolved({"next": {"switch": [{"when": "n > 9", "to": "a"}]}}))
     assert (error.type, error.message) == ("NoRouteError", 'No case of the switch at "s" is true; add a default.')
