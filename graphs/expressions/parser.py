@@ -12,6 +12,17 @@ MAX_DEPTH = 32
 
 _STRING = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"", re.DOTALL)
 
+_FOREIGN = [
+    ("&&", r"&&", "and"),
+    ("||", r"\|\|", "or"),
+    ("===", r"===", "=="),
+    ("!==", r"!==", "!="),
+    ("!", r"!(?!=)", "not"),
+    ("=", r"(?<![=!<>])=(?!=)", "=="),
+    ("? :", r"\?", "x if condition else y"),
+]
+"""An operator of another language, how it is found, and ours."""
+
 
 def parse(source: str) -> ast.expr:
     """The tree of the text, without the `=` in front. Raises ExpressionInvalid."""
@@ -26,9 +37,16 @@ def parse(source: str) -> ast.expr:
         return ast.parse(text, mode="eval").body
     except SyntaxError as error:
         at = f" near character {error.offset}" if error.offset else ""
-        raise ExpressionInvalid(source, f"it is not written correctly{at}: {error.msg}.") from None
+        why = _foreign_words(text) or error.msg
+        raise ExpressionInvalid(source, f"it is not written correctly{at}: {why}.") from None
     except (ValueError, MemoryError, RecursionError) as error:
         raise ExpressionInvalid(source, f"it cannot be read: {error or 'it is too deep'}.") from None
+
+
+def _foreign_words(text: str) -> str:
+    """What to write for the operators of other languages, if there are any."""
+    bare = _STRING.sub("", text)
+    return ", ".join(f"write {ours} for {theirs}" for theirs, pattern, ours in _FOREIGN if re.search(pattern, bare))
 
 
 def _bracket_depth(text: str) -> int:

@@ -242,6 +242,25 @@ def test_expressions_in_a_value_come_with_their_paths() -> None:
     assert list(expressions_in({"a": ["= x", "==y"], "b": "= z"})) == [(("a", 0), "= x"), (("b",), "= z")]
 
 
+@pytest.mark.parametrize(
+    ("source", "advice"),
+    [
+        ("done && none", "write and for &&"),
+        ("done || !none", "write or for ||, write not for !"),
+        ("iteration === 5", "write == for ==="),
+        ("iteration !== 5", "write != for !=="),
+        ("iteration = 5", "write == for ="),
+        ("done ? 1 : 2", "write x if condition else y for ? :"),
+        ("iteration == '&&' 5", "invalid syntax"),
+        ("iteration >= 5 5", "invalid syntax"),
+    ],
+)
+def test_operators_of_other_languages_are_refused_with_ours(source: str, advice: str) -> None:
+    with pytest.raises(ExpressionInvalid) as refusal:
+        compile_expression(source)
+    assert str(refusal.value).endswith(f": {advice}.")
+
+
 def test_a_template_that_does_not_compile_is_refused() -> None:
     with pytest.raises(ExpressionInvalid):
         compile_value({"a": "= 1 +"})
