@@ -14,6 +14,7 @@ from typing import Annotated, ClassVar, Literal, Self, TypeVar
 
 import dj_database_url
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 KIB = 1024
@@ -25,6 +26,20 @@ Positive = Annotated[int, Field(ge=1)]
 NotNegative = Annotated[int, Field(ge=0)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Variables = TypeVar("Variables", bound=BaseSettings)
+
+
+_REASONS = {
+    "bool_parsing": "give 1 or 0",
+    "int_parsing": "give a whole number",
+    "int_from_float": "give a whole number",
+    "float_parsing": "give a number",
+    "finite_number": "give a finite number",
+    "greater_than": "give more than {gt:.12g}",
+    "greater_than_equal": "give at least {ge:.12g}",
+    "less_than_equal": "give at most {le:.12g}",
+    "literal_error": "give {expected}",
+}
+"""By the type of pydantic's complaint. Our own complaints are sentences already."""
 
 
 def _split(value: object) -> object:
@@ -208,11 +223,19 @@ def _read(kind: type[Variables], complaints: list[str]) -> Variables | None:
         return kind()
     except ValidationError as error:
         for problem in error.errors():
-            reason = problem["msg"].removeprefix("Value error, ")
+            reason = _reason(problem)
             name = "".join(str(part) for part in problem["loc"][:1])
             variable = f"{kind.model_config.get('env_prefix', '')}{name}".upper()
             complaints.append(f"The environment variable {variable} is not usable: {reason}." if name else f"{reason}.")
         return None
+
+
+def _reason(problem: ErrorDetails) -> str:
+    """What to give, in our words; pydantic speaks of inputs and of parsing."""
+    words = _REASONS.get(problem["type"])
+    if words is None:
+        return problem["msg"].removeprefix("Value error, ")
+    return f"{words.format_map(problem.get('ctx', {}))}, not {problem['input']}"
 
 
 def _unknown_variables() -> list[str]:

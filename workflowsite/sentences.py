@@ -27,6 +27,7 @@ _TABLE: dict[str, str] = {
         'Choose one of the values that /api/docs/ lists; "{0}" is none of them.'
     ),
     r"Invalid data\. Expected a dictionary, but got .*": "Send a JSON object.",
+    r"No data provided": "Send a JSON object.",
     r"Expected a dictionary of items but got type .*": "Give a JSON object here.",
     r"This dictionary may not be empty\.": "Give at least one entry here.",
     r"Expected a list of items but got type .*": "Give a list here.",

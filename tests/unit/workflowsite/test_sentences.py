@@ -98,6 +98,7 @@ def test_a_cursor_that_is_none_says_where_one_comes_from() -> None:
             '"{0}{x}" is not a valid choice.',
             'Choose one of the values that /api/docs/ lists; "{0}{x}" is none of them.',
         ),
+        ("No data provided", "Send a JSON object."),
         ("Write a label as key:value.", "Write a label as key:value."),
     ],
 )
