@@ -22,17 +22,27 @@ def check_platform() -> None:
         raise CommandError("Drivers watch each other through /proc. Use Linux, WSL or a container.")
 
 
-def check_migrations() -> None:
-    """Raise CommandError when the database cannot be used as it is. Leaves no connection open."""
+def check_database() -> None:
+    """Raise CommandError when the database cannot be used as it is."""
     try:
         executor = MigrationExecutor(connection)
         missing = len(executor.migration_plan(executor.loader.graph.leaf_nodes()))
     except django.db.Error as error:
         raise CommandError(f"The database cannot be used: {error}") from error
+    if missing:
+        raise CommandError(f"The database lacks {counted(missing, 'migration')}. Run `manage.py migrate` first.")
+
+
+def check_database_before_forking() -> None:
+    """The same. Leaves no connection open, which processes would share."""
+    try:
+        check_database()
     finally:
         connections.close_all()
-    if missing:
-        raise CommandError(f"The database lacks {missing} migrations. Run `manage.py migrate` first.")
+
+
+def counted(number: int, thing: str) -> str:
+    return f"{number} {thing}" + ("" if number == 1 else "s")
 
 
 def is_loopback(host: str) -> bool:

@@ -9,6 +9,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from graphs.models import Graph
 from graphs.selectors import graph_named
+from runs.management.preflight import check_database, counted
 from runs.retention import expired_runs, finish_deletions, prune_due_runs
 
 BATCH = 100
@@ -25,6 +26,7 @@ class Command(BaseCommand):
         parser.add_argument("--graph", help="id or slug of the one graph whose runs may go")
 
     def handle(self, *args: Any, dry_run: bool, graph: str | None, **options: Any) -> None:
+        check_database()
         chosen = None if graph is None else _graph(graph)
         if dry_run:
             found = [(expired.graph, number) for expired in expired_runs(chosen) if (number := expired.runs.count())]
@@ -37,7 +39,7 @@ class Command(BaseCommand):
         deleted = 0
         while number := prune_due_runs(BATCH, graph=chosen):
             deleted += number
-        self.stdout.write(f"Deleted {deleted} {'run' if deleted == 1 else 'runs'}.")
+        self.stdout.write(f"Deleted {counted(deleted, 'run')}.")
 
 
 def _graph(name: str) -> Graph:

@@ -8,7 +8,7 @@ from typing import Any
 from django.core.management.base import BaseCommand
 
 from runs import cluster
-from runs.management.preflight import check_migrations, check_platform
+from runs.management.preflight import check_database_before_forking, check_platform
 
 
 class Command(BaseCommand):
@@ -16,5 +16,5 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         check_platform()
-        check_migrations()
+        check_database_before_forking()
         sys.exit(cluster.run_pool())

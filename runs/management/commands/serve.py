@@ -18,7 +18,7 @@ from django.db import connections
 
 from accounts.development import ensure_admin
 from runs.cluster import ClusterChild
-from runs.management.preflight import at_least_one, check_platform, is_loopback, port_number
+from runs.management.preflight import at_least_one, check_platform, counted, is_loopback, port_number
 from runs.processes import Child, stop_on_signals, supervise
 
 BACKLOG = 2048
@@ -47,7 +47,7 @@ class Command(BaseCommand):
         with listen(host, port) as listener:
             self._prepare_database()
             cluster = ClusterChild(workers=workers)
-            said = f"Serving on {url_of(listener)} with {workers} workers. Stop with Ctrl-C."
+            said = f"Serving on {url_of(listener)} with {counted(workers, 'worker')}. Stop with Ctrl-C."
             supervise([WebChild(listener, announce=lambda: self._say(said)), cluster], stop)
         cluster.forget_queues()
         self.stdout.write("Stopped.")

@@ -11,6 +11,7 @@ from uuid import UUID
 from django.core.management.base import BaseCommand, CommandError
 from django.db.models import Q
 
+from runs.management.preflight import check_database, counted
 from runs.models import Run
 from runs.verification import Report, repair_run, verify_run
 
@@ -33,6 +34,7 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, runs: list[UUID], since: datetime | None, fix: bool, **options: Any) -> None:
+        check_database()
         looked_at = differing = 0
         for run in _chosen(runs, since):
             looked_at += 1
@@ -42,7 +44,9 @@ class Command(BaseCommand):
             if report.differences:
                 self.stdout.write(f"{run.uuid}: {'; '.join(report.differences)}")
                 differing += not (fix and self._is_mended(run, report))
-        self.stdout.write(f"{looked_at} runs looked at, {differing} differ.")
+        self.stdout.write(
+            f"{counted(looked_at, 'run')} looked at, {differing} {'differs' if differing == 1 else 'differ'}."
+        )
         if differing:
             raise SystemExit(1)
 

@@ -9,7 +9,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand
 
 from runs.cluster import ClusterChild
-from runs.management.preflight import at_least_one, check_migrations, check_platform
+from runs.management.preflight import at_least_one, check_database_before_forking, check_platform, counted
 from runs.processes import stop_on_signals, supervise
 
 
@@ -23,10 +23,10 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, workers: int, **options: Any) -> None:
         check_platform()
-        check_migrations()
+        check_database_before_forking()
         stop = stop_on_signals()
         cluster = ClusterChild(workers=workers)
-        self.stdout.write(f"Executing runs with {workers} workers. Stop with Ctrl-C.")
+        self.stdout.write(f"Executing runs with {counted(workers, 'worker')}. Stop with Ctrl-C.")
         self.stdout.flush()
         supervise([cluster], stop)
         cluster.forget_queues()

@@ -29,6 +29,13 @@ def test_workers_are_not_started_while_migrations_are_missing(command, monkeypat
         call_command(command)
 
 
+@pytest.mark.parametrize("command", ["verify_runs", "prune_runs"])
+def test_a_database_without_tables_is_said_and_no_traceback(command, monkeypatch):
+    monkeypatch.setattr("runs.management.preflight.MigrationExecutor.migration_plan", lambda *_: [("runs.0001", False)])
+    with pytest.raises(CommandError, match=r"The database lacks 1 migration\. Run `manage.py migrate` first"):
+        call_command(command)
+
+
 @pytest.mark.parametrize("command", ["worker", "qcluster"])
 def test_workers_are_not_started_without_a_database(command, monkeypatch):
     def refuse(*_: object) -> None:
