@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any
 from uuid import UUID
@@ -26,7 +26,7 @@ from graphs.services import export_definition
 from runs import control
 from runs.curl import curl_command
 from runs.errors import InitialStateInvalid, RunsError
-from runs.explain import explain_run
+from runs.explain import Reason, explain_run
 from runs.forking import fork_run
 from runs.models import Run
 from runs.overview import RunOverview, outline_of_run, overview_of, untold_items
@@ -100,9 +100,9 @@ def run_page(request: HttpRequest, actor: Actor, uuid: UUID) -> HttpResponse:
         "run": run,
         "overview": overview,
         "outline": outline_of_run(run),
-        "verbs": _VERBS.get(run.status, ()) if may_operate else (),
+        "verbs": _verbs(run, overview) if may_operate else (),
         "may_cancel": may_operate and not run.is_terminal,
-        "reasons": () if all(reason.because in ("running", "failed") for reason in reasons) else reasons,
+        "reasons": () if _is_said(run, reasons) else reasons,
         "boot": {
             **_boot(request, run, overview, may_operate),
             "reasons": [
@@ -221,6 +221,18 @@ def fork(request: HttpRequest, actor: Actor, uuid: UUID) -> HttpResponse:
     except (RunsError, GraphsError) as error:
         messages.error(request, str(error))
     return redirect("runs:detail", run.uuid)
+
+
+def _verbs(run: Run, overview: RunOverview) -> tuple[tuple[str, str, str], ...]:
+    """The buttons of the run as it is; what was undone cannot be tried again."""
+    is_undone = run.status == Run.Status.FAILED and overview.is_undoing
+    return () if is_undone else _VERBS.get(run.status, ())
+
+
+def _is_said(run: Run, reasons: Sequence[Reason]) -> bool:
+    """Whether the rest of the page says the same; frontend/src/run/Reasons.tsx asks the same."""
+    kinds = [reason.because for reason in reasons]
+    return set(kinds) <= {"running"} or (run.status == Run.Status.FAILED and kinds == ["failed"])
 
 
 def _run_or_none(actor: Actor, uuid: str) -> Run | None:

@@ -175,6 +175,34 @@ test("the verbs follow the status of the run", () => {
   expect(actions(container)).toEqual(["/runs/r/retry/"]);
 });
 
+test("a run that has undone what it did cannot be tried again", () => {
+  const boot = { ...emptyBoot, control };
+  const useRun = storeAfter(1, boot);
+  const { container } = render(<Head boot={boot} useRun={useRun} />);
+  act(() => useRun.getState().receive([event(2, "CompensationStarted"), event(3, "RunFailed")]));
+  expect(actions(container)).toEqual([]);
+});
+
+test("of several failures each is told, of one only what the run says", () => {
+  const failure = (node: string) => ({ because: "failed", message: `Node "${node}" failed: ValueError.`, data: {} });
+  const shown = (...nodes: string[]) => {
+    const boot = { ...emptyBoot, run: { ...emptyBoot.run, status: "failed" as const }, reasons: nodes.map(failure) };
+    render(<Head boot={boot} useRun={createRunStore(boot)} />);
+    const said = screen.queryByLabelText("Why the run is not moving")?.querySelectorAll("li").length ?? 0;
+    cleanup();
+    return said;
+  };
+  expect([shown("a"), shown("a", "b")]).toEqual([0, 2]);
+});
+
+test("what a tool says is marked as that, whatever its tone", () => {
+  const useRun = storeAfter(1);
+  useRun.getState().receive([event(2, "LogWritten", { level: "warning" }, { node: "extract", step: "s1" })]);
+  render(<Log useRun={useRun} />);
+  const line = screen.getByTestId("log").querySelector("li:last-child") as HTMLElement;
+  expect([line.dataset.tone, line.dataset.said]).toEqual(["warn", "true"]);
+});
+
 test("a run that does not move says why, until something happens", () => {
   const reasons = [{ because: "signal", message: 'Node "w" waits for the signal "paid".', data: {} }];
   const boot = { ...emptyBoot, reasons };

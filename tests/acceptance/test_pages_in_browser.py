@@ -443,6 +443,34 @@ def test_no_page_is_wider_than_a_phone(page: Page, visit: Callable[[str], None],
         assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"], path
 
 
+LONG = {f"stage_{n}": {"tool": "noop", "next": f"stage_{n + 1}" if n < 39 else "end"} for n in range(40)}
+
+
+def test_a_long_run_makes_no_long_page(page: Page, installation: Installation) -> None:
+    """Nodes, timeline and log scroll in their panels; what only readers hear must not push the page out."""
+    run = installation.start(installation.create(LONG))
+    installation.finish(run)
+    page.set_viewport_size({"width": 1440, "height": 900})
+    page.goto(f"runs/{run}/")
+    expect(page.get_by_test_id("timeline").locator("li")).to_have_count(40)
+    assert page.evaluate("document.documentElement.scrollHeight <= innerHeight")
+
+
+def test_names_are_whole_on_a_phone_and_from_afar(page: Page, installation: Installation) -> None:
+    names = ["begin", *(f"lookup_of_customer_{n}" for n in range(7))]
+    nodes = {"begin": {"next": names[1:]}, **{name: {"tool": "noop"} for name in names[1:]}}
+    run = installation.start(installation.create(nodes))
+    installation.finish(run)
+    page.goto(f"runs/{run}/")
+    for name in names:
+        expect(node(page, name)).to_contain_text(name)
+    page.set_viewport_size(PHONE)
+    page.goto(f"runs/{run}/")
+    buttons = page.get_by_test_id("timeline").locator("button")
+    expect(buttons).to_have_count(8)
+    assert buttons.evaluate_all("(all) => all.every((each) => each.scrollWidth <= each.clientWidth)")
+
+
 def test_no_table_is_cut_on_a_phone(page: Page, visit: Callable[[str], None], paths: list[str]) -> None:
     page.set_viewport_size(PHONE)
     for path in paths[:4]:

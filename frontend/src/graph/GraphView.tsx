@@ -16,6 +16,7 @@ import type { GraphModel } from "./model";
 import { RoutedEdge, type RoutedEdgeType } from "./RoutedEdge";
 import { sizeOf } from "./sizes";
 import { StepNode, type StepNodeType } from "./StepNode";
+import { useReadable } from "./zoom";
 
 type FrameNodeType = Node<Record<string, never>, "frame">;
 
@@ -65,6 +66,12 @@ function frameAround(model: GraphModel, layout: Layout): FrameNodeType {
   return { id: ":frame", type: "frame", position: { x, y }, width, height, data: {}, zIndex: -1, ...inert };
 }
 
+/** Where the view is in a large graph; from afar it would show what is there already, and cover some of it. */
+function Overview() {
+  if (!useReadable()) return null;
+  return <MiniMap nodeClassName={({ type }) => type ?? ""} pannable zoomable nodeBorderRadius={0} ariaLabel="Map of the graph" />;
+}
+
 interface Props {
   model: GraphModel;
   selected?: string | null;
@@ -111,7 +118,7 @@ export function GraphView({ model, selected = null, onSelect }: Props) {
     >
       <Background variant={BackgroundVariant.Dots} gap={20} size={1.5} />
       <Controls showInteractive={false} orientation="horizontal" fitViewOptions={FIT} />
-      {model.nodes.length > MANY_NODES && <MiniMap nodeClassName={({ type }) => type ?? ""} pannable zoomable nodeBorderRadius={0} ariaLabel="Map of the graph" />}
+      {model.nodes.length > MANY_NODES && <Overview />}
     </ReactFlow>
   );
 }

@@ -3,7 +3,7 @@ import { memo, useContext } from "react";
 import { Icon } from "../ui/Icon";
 import { LiveContext, type NodeLive, PagesContext, useNodeLive } from "./live";
 import type { DrawnNode } from "./model";
-import { useReadable } from "./zoom";
+import { useDetail } from "./zoom";
 
 export type StepNodeType = Node<{ drawn: DrawnNode }, "step">;
 
@@ -114,7 +114,7 @@ function Words({ drawn, live }: { drawn: DrawnNode; live: NodeLive }) {
 
 export const StepNode = memo(function StepNode({ id, data: { drawn }, selected }: NodeProps<StepNodeType>) {
   const live = useNodeLive(id);
-  const readable = useReadable();
+  const detail = useDetail();
   return (
     <div
       className="node"
@@ -125,7 +125,8 @@ export const StepNode = memo(function StepNode({ id, data: { drawn }, selected }
       data-testid={`node-${id}`}
     >
       <Handle type="target" position={Position.Top} isConnectable={false} />
-      {readable && <Words drawn={drawn} live={live} />}
+      {detail === "words" && <Words drawn={drawn} live={live} />}
+      {detail === "name" && drawn.kind !== "start" && drawn.kind !== "end" && <span className="node-name">{drawn.label}</span>}
       <Handle type="source" position={Position.Bottom} isConnectable={false} />
     </div>
   );

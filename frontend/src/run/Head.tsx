@@ -59,11 +59,14 @@ const VERBS: Partial<Record<RunStatus, [verb: Verb, words: string, mode?: string
   failed: [["retry", "Retry"]],
 };
 
-function Control({ status, urls, csrf }: { status: RunStatus } & NonNullable<Boot["control"]>) {
+/** What was undone cannot be tried again. */
+const verbsOf = (status: RunStatus, isUndoing: boolean) => (status === "failed" && isUndoing ? [] : (VERBS[status] ?? []));
+
+function Control({ status, isUndoing, urls, csrf }: { status: RunStatus; isUndoing: boolean } & NonNullable<Boot["control"]>) {
   const token = <input type="hidden" name="csrfmiddlewaretoken" value={csrf} />;
   return (
     <>
-      {VERBS[status]?.map(([verb, words, mode]) => (
+      {verbsOf(status, isUndoing).map(([verb, words, mode]) => (
         <form key={words} method="post" action={urls[verb]}>
           {token}
           <button className="button" name={mode && "mode"} value={mode}>
@@ -95,7 +98,7 @@ function Control({ status, urls, csrf }: { status: RunStatus } & NonNullable<Boo
 
 /** Same places and words as templates/runs/detail.html. */
 export function Head({ boot, useRun }: { boot: Boot; useRun: UseRun }) {
-  const { status, isPaused, startedAt, finishedAt, createdAt, error, movedTo } = useRun((store) => store.view);
+  const { status, isPaused, isUndoing, startedAt, finishedAt, createdAt, error, movedTo } = useRun((store) => store.view);
   const shown = useRun((store) => shownStatus(store.view));
   const connection = useRun((store) => store.connection);
   const over = isOver(status);
@@ -117,7 +120,7 @@ export function Head({ boot, useRun }: { boot: Boot; useRun: UseRun }) {
         <div className="actions">
           {boot.curl !== null && <CopyAsCurl command={boot.curl} />}
           {boot.again && <Again {...boot.again} />}
-          {boot.control && <Control status={isPaused && !over ? "paused" : status} {...boot.control} />}
+          {boot.control && <Control status={isPaused && !over ? "paused" : status} isUndoing={isUndoing} {...boot.control} />}
         </div>
       </div>
       <dl className="facts">

@@ -56,14 +56,14 @@ export function Log({ useRun, fork = null }: { useRun: UseRun; fork?: Boot["fork
       </header>
       <ol className="log" ref={list} onScroll={scrolled} role="log" tabIndex={0} aria-labelledby="log-title" data-testid="log">
         {shown.map((line) => (
-          <li key={line.key} data-tone={line.tone}>
+          <li key={line.key} data-tone={line.tone} data-said={line.isSaid || undefined}>
             <time dateTime={new Date(line.at).toISOString()}>{clock(line.at)}</time>
             <span>{line.text}</span>
             {fork && IS_EVENT.test(line.key) && <Fork {...fork} seq={line.key} />}
           </li>
         ))}
         {streams.map(([step, { node, text }]) => (
-          <li key={step} data-tone="said">
+          <li key={step} data-tone="said" data-said>
             <em>{node}</em>
             <span>{text}</span>
           </li>

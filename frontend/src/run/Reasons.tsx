@@ -1,12 +1,13 @@
 /** Why the run is not moving: asked for when nothing has happened for a while. */
 import { useEffect, useState } from "react";
-import type { Boot, Reason } from "./events";
+import type { Boot, Reason, RunStatus } from "./events";
 import type { UseRun } from "./store";
 import { read } from "./watch";
 
 const QUIET_MS = 1_500;
-/** What the rest of the page says as well: where all is of this kind, nothing is added. */
-const SAID = new Set(["running", "failed"]);
+/** What the rest of the page says as well: that steps are under way, and the one failure of a run that has failed. */
+const isSaid = (reasons: Reason[], status: RunStatus) =>
+  reasons.every(({ because }) => because === "running") || (status === "failed" && reasons.length === 1 && reasons[0]?.because === "failed");
 
 export function Reasons({ boot, useRun }: { boot: Boot; useRun: UseRun }) {
   const seq = useRun(({ view }) => view.seq);
@@ -25,7 +26,7 @@ export function Reasons({ boot, useRun }: { boot: Boot; useRun: UseRun }) {
       clearTimeout(timer);
     };
   }, [boot, seq, status, isFinal]);
-  if (isFinal || shown.seq !== seq || shown.reasons.every(({ because }) => SAID.has(because))) return null;
+  if (isFinal || shown.seq !== seq || isSaid(shown.reasons, status)) return null;
   return (
     <ul className="reasons" aria-label="Why the run is not moving" aria-live="polite">
       {shown.reasons.map(({ because, message, data }, index) => (

@@ -47,6 +47,8 @@ export interface LogLine {
   address: string | null;
   text: string;
   tone: LogTone;
+  /** A tool has said it, whatever its tone. */
+  isSaid?: boolean;
 }
 
 /** What is drawn at a place: the newest graph that began there. */

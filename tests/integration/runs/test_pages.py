@@ -274,6 +274,35 @@ def test_the_page_says_why_the_run_does_not_move(browser: Client, run: Run) -> N
     assert browser.get(boot_of(html)["urls"]["explain"]).status_code == 200
 
 
+def playing(nodes: dict[str, Any], actor: Actor) -> Play:
+    definition = {"name": "played", "start_node": next(iter(nodes)), "nodes": nodes}
+    return Play(start_run(version=create_graph(definition=definition, actor=actor), state={}, actor=actor))
+
+
+def test_a_run_that_was_undone_has_no_button_to_try_it_again(browser: Client, actor: Actor) -> None:
+    play = playing({"book": {"tool": "noop", "compensate": "noop", "next": "pay"}, "pay": {"tool": "noop"}}, actor)
+    play.complete("book")
+    play.fail("pay", "declined")
+    play.complete("book")
+    assert play.run.status == Run.Status.FAILED
+    html = browser.get(f"/runs/{play.run.uuid}/").content.decode()
+    assert f'action="/runs/{play.run.uuid}/retry/"' not in html
+
+
+@pytest.mark.parametrize(("failing", "told"), [("a", 0), ("ab", 2)])
+def test_several_failures_are_told_one_by_one(browser: Client, actor: Actor, failing: str, told: int) -> None:
+    play = playing({"s": {"next": ["a", "b"]}, "a": {"tool": "noop"}, "b": {"tool": "noop"}}, actor)
+    play.complete("s")
+    for node in "ab":
+        if node in failing:
+            play.fail(node, "no")
+        else:
+            play.complete(node)
+    Run.objects.filter(pk=play.run.pk).update(wake_at=None)  # as drivers leave it
+    html = browser.get(f"/runs/{play.run.uuid}/").content.decode()
+    assert html.count('<li data-because="failed">') == told
+
+
 def test_a_viewer_can_look_but_neither_cancel_nor_start(viewer: User, run: Run) -> None:
     client = signed_in(viewer)
     html = client.get(f"/runs/{run.uuid}/").content.decode()
