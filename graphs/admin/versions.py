@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
 from django.db.models import Count, QuerySet
 from django.forms import ModelForm
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.loader import render_to_string
-from django.urls import reverse
+from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from unfold.admin import ModelAdmin
 from unfold.decorators import action
@@ -31,6 +32,8 @@ MAX_SHOWN_PROBLEMS = 20
 MAX_SHOWN_ROWS = 500
 _SCROLLING = "overflow: auto; max-height: 24rem; max-width: calc(100vw - 4rem)"
 _PUBLISHES = "_publishes_version"
+
+_COPY = "graphs_graphversion_copy"
 
 _HEAD = [("graph", "number"), ("status", "page")]
 _OPTIONS = ["state", "limits", ("on_failure", "durability"), ("retention", "concurrency"), "metadata"]
@@ -54,6 +57,7 @@ class GraphVersionAdmin(SmallBoxes, OfOrganization, ModelAdmin):
         "sha256",
         "published_at",
         "published_by",
+        "next_version",
         "as_json",
         "node_rows",
         "edge_rows",
@@ -74,7 +78,10 @@ class GraphVersionAdmin(SmallBoxes, OfOrganization, ModelAdmin):
         rows = ("Rows", {"fields": ["node_rows", "edge_rows"]})
         if obj is not None and is_large(obj) and self.has_change_permission(request, obj):
             return [(None, {"fields": [*_HEAD, "definition"]}), rows]
-        shown: list[tuple[str | None, Any]] = [(None, {"fields": [*_HEAD, ("name", "start_node"), "description"]})]
+        head: list[Any] = list(_HEAD)
+        if obj is not None and obj.is_published and self.has_role(request, obj, Role.EDITOR):
+            head.append("next_version")
+        shown: list[tuple[str | None, Any]] = [(None, {"fields": [*head, ("name", "start_node"), "description"]})]
         shown.append(("Options", {"classes": ["collapse"], "fields": _OPTIONS}))
         frozen = _FROZEN if obj is not None and obj.is_published else []
         shown.append(("As JSON", {"classes": ["collapse"], "fields": ["as_json", *frozen]}))
@@ -98,6 +105,14 @@ class GraphVersionAdmin(SmallBoxes, OfOrganization, ModelAdmin):
     def page(self, version: GraphVersion) -> str:
         page = reverse("graphs:detail", args=[version.graph.uuid])
         return format_html('<a class="text-primary-600 dark:text-primary-500 underline" href="{}">open</a>', page)
+
+    @admin.display(description="To change it")
+    def next_version(self, version: GraphVersion) -> str:
+        """A button of the page's own form, which has the token that a POST needs."""
+        label = "Make a draft of the next version"
+        style = "text-primary-600 dark:text-primary-500 underline cursor-pointer"
+        url = reverse(f"admin:{_COPY}", args=[version.pk])
+        return format_html('<button type="submit" class="{}" formaction="{}">{}</button>', style, url, label)
 
     @admin.display(description="Definition")
     def as_json(self, version: GraphVersion) -> str:
@@ -125,6 +140,10 @@ class GraphVersionAdmin(SmallBoxes, OfOrganization, ModelAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return obj is not None and not obj.is_published and super().has_delete_permission(request, obj)
+
+    def get_urls(self) -> list[URLPattern]:
+        copy = path("<int:pk>/copy/", self.admin_site.admin_view(self.copy), name=_COPY)
+        return [copy, *super().get_urls()]
 
     def has_edit_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
         """Whether the selected versions may be published and copied, or the one that is open be published."""
@@ -166,20 +185,34 @@ class GraphVersionAdmin(SmallBoxes, OfOrganization, ModelAdmin):
     @admin.action(description="Make new drafts from the selected versions", permissions=["edit"])
     def copy_selected(self, request: HttpRequest, queryset: QuerySet[GraphVersion]) -> None:
         for version in self._editable(request, queryset):
-            actor = acting_in(request, version.graph.organization)
-            try:
-                definition = services.export_definition(version)
-                draft = services.create_draft(graph=version.graph, definition=definition, actor=actor)
-            except (GraphsError, ToolsError) as error:
-                messages.error(request, str(error))
-            else:
-                page = reverse("admin:graphs_graphversion_change", args=[draft.pk])
-                messages.success(request, format_html('<a href="{}">{}</a> is a draft like {}.', page, draft, version))
+            self._copied(request, version)
+
+    def copy(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """Make a draft like this version, and open it."""
+        version = self.get_object(request, str(pk))
+        if request.method != "POST" or version is None:
+            return redirect("admin:graphs_graphversion_changelist")
+        if not self.has_role(request, version, Role.EDITOR):
+            raise PermissionDenied
+        draft = self._copied(request, version)
+        return redirect("admin:graphs_graphversion_change", version.pk if draft is None else draft.pk)
 
     @action(description="Save and publish", permissions=["edit"])
     def save_and_publish(self, request: HttpRequest, version: GraphVersion) -> None:
         # Called when the version is saved and its rows are not yet.
         setattr(request, _PUBLISHES, True)
+
+    def _copied(self, request: HttpRequest, version: GraphVersion) -> GraphVersion | None:
+        try:
+            definition = services.export_definition(version)
+            actor = acting_in(request, version.graph.organization)
+            draft = services.create_draft(graph=version.graph, definition=definition, actor=actor)
+        except (GraphsError, ToolsError) as error:
+            messages.error(request, str(error))
+            return None
+        page = reverse("admin:graphs_graphversion_change", args=[draft.pk])
+        messages.success(request, format_html('<a href="{}">{}</a> is a draft like {}.', page, draft, version))
+        return draft
 
     def _editable(self, request: HttpRequest, versions: QuerySet[GraphVersion]) -> list[GraphVersion]:
         """Those of organizations in which the user is an editor."""

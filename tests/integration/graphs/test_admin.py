@@ -230,6 +230,22 @@ def test_a_version_is_copied_to_a_new_draft(admin: Client, actor: Any):
     assert services.export_definition(copy) == services.export_definition(version)
 
 
+def test_the_page_of_a_published_version_leads_to_a_draft_of_the_next(
+    admin: Client, staff: Any, viewer: User, actor: Any
+):
+    version = create_graph(definition={"name": "g", "start_node": "a", "nodes": {"a": {"tool": "noop"}}}, actor=actor)
+    copy = reverse("admin:graphs_graphversion_copy", args=[version.pk])
+    assert f'formaction="{copy}"' in page_of(admin, version)
+    assert admin.get(copy).status_code == 302
+    assert staff(viewer).post(copy).status_code == 403
+    assert version.graph.versions.count() == 1
+    answer = admin.post(copy)
+    draft = version.graph.versions.get(number=2)
+    assert answer.url == reverse("admin:graphs_graphversion_change", args=[draft.pk])
+    assert "is a draft like" in messages_of(answer)
+    assert copy not in page_of(admin, draft)
+
+
 def test_a_draft_is_deleted_and_a_published_version_is_not(admin: Client, actor: Any):
     definition = {"name": "g", "start_node": "a", "nodes": {"a": {"tool": "noop"}}}
     draft, published = (
