@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
 from django.contrib import admin, messages
-from django.db.models import Model, QuerySet
+from django.db.models import Model, OuterRef, QuerySet, Subquery
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
@@ -20,15 +21,21 @@ from graphs.admin.tenancy import OfOrganization, acting_in
 from graphs.errors import GraphsError
 from graphs.models import GraphVersion
 from runs import control, services
+from runs.engine.codec import failure_from_data
 from runs.errors import RunsError
 from runs.human_tasks import shown_answers
 from runs.log import data_of, message_of
-from runs.models import Event, HumanTask, Mailbox, Run, Step
+from runs.models import Event, HumanTask, Mailbox, Run, Step, StepError
 from runs.redaction import redaction_of
 from tools import strict_json
 
 SHOWN_ROWS = 200
 SHOWN_CHARACTERS = 2_000
+
+
+def to_the_millisecond(moment: datetime | None) -> str:
+    """In UTC, for tables in which the minute would be the same in every row."""
+    return "-" if moment is None else moment.astimezone(UTC).isoformat(" ", "milliseconds").removesuffix("+00:00")
 
 
 class NewestRows(TabularInline):
@@ -61,15 +68,57 @@ class StepInline(NewestRows):
     model = Step
     verbose_name_plural = f"steps (the newest {SHOWN_ROWS})"
     newest_first = "-scheduled_seq"
-    fields = ["node", "path", "status", "attempt", "started_at", "finished_at", "error"]
+    fields = ["node", "path", "status", "attempt", "began", "ended", "why"]
+    readonly_fields = ["began", "ended", "why"]
+
+    @admin.display(description="Started at")
+    def began(self, step: Step) -> str:
+        return to_the_millisecond(step.started_at)
+
+    @admin.display(description="Finished at")
+    def ended(self, step: Step) -> str:
+        return to_the_millisecond(step.finished_at)
+
+    @admin.display(description="Error")
+    def why(self, step: Step) -> str:
+        return failure_from_data(data_of(step.error)).in_words if step.error else "-"
+
+
+class StepErrorInline(NewestRows):
+    model = StepError
+    verbose_name_plural = f"failed attempts (the newest {SHOWN_ROWS})"
+    newest_first = "-pk"
+    fields = ["node", "attempt", "moment", "words"]
+    readonly_fields = fields
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[StepError]:
+        step = Step.objects.filter(run=OuterRef("run"), step=OuterRef("step"))
+        return super().get_queryset(request).annotate(of_node=Subquery(step.values("node")[:1]))
+
+    @admin.display(description="Node")
+    def node(self, error: Any) -> str:
+        return str(error.of_node)
+
+    @admin.display(description="At")
+    def moment(self, error: StepError) -> str:
+        return to_the_millisecond(error.at)
+
+    @admin.display(description="Traceback")
+    def words(self, error: StepError) -> str:
+        end = (error.traceback or str(error))[-SHOWN_CHARACTERS:]
+        return format_html('<pre class="whitespace-pre-wrap">{}</pre>', end)
 
 
 class EventInline(NewestRows):
     model = Event
     verbose_name_plural = f"journal (the newest {SHOWN_ROWS})"
     newest_first = "-seq"
-    fields = ["seq", "at", "type", "message", "beginning"]
-    readonly_fields = ["message", "beginning"]
+    fields = ["seq", "moment", "type", "message", "beginning"]
+    readonly_fields = ["moment", "message", "beginning"]
+
+    @admin.display(description="At")
+    def moment(self, event: Event) -> str:
+        return to_the_millisecond(event.at)
 
     @admin.display(description="What happened")
     def message(self, event: Event) -> str:
@@ -92,7 +141,7 @@ class RunAdmin(OfOrganization, ModelAdmin):
     list_filter = ["status", "organization", "durability"]
     search_fields = ["uuid", "version__graph__name", "business_key"]
     date_hierarchy = "created_at"
-    inlines = [StepInline, EventInline]
+    inlines = [StepInline, StepErrorInline, EventInline]
     actions = ["pause_selected", "resume_selected", "retry_selected", "cancel_selected", "delete_selected_runs"]
     readonly_fields = ["watch", "initial_state"]
     fields = [

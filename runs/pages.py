@@ -30,7 +30,7 @@ from runs.explain import Reason, explain_run
 from runs.forking import fork_run
 from runs.models import Run
 from runs.overview import RunOverview, outline_of_run, overview_of, untold_items
-from runs.selectors import begun_graph, queued_steps, runs_of
+from runs.selectors import begun_graph, queued_steps, runs_of, step_errors_of
 from runs.services import rerun, start_run
 
 PAGE_SIZE = 50
@@ -100,6 +100,7 @@ def run_page(request: HttpRequest, actor: Actor, uuid: UUID) -> HttpResponse:
         "run": run,
         "overview": overview,
         "outline": outline_of_run(run),
+        "has_errors": any(event["type"] in ("StepFailed", "AttemptFailed") for event in overview.events),
         "verbs": _verbs(run, overview) if may_operate else (),
         "may_cancel": may_operate and not run.is_terminal,
         "reasons": () if _is_said(run, reasons) else reasons,
@@ -117,6 +118,22 @@ def run_page(request: HttpRequest, actor: Actor, uuid: UUID) -> HttpResponse:
         },
     }
     return render(request, "runs/detail.html", context)
+
+
+@require_GET
+@page_actor(Role.OPERATOR)
+def errors(request: HttpRequest, actor: Actor, uuid: UUID) -> HttpResponse:
+    """What ended attempts of the run's steps, with tracebacks."""
+    run = get_object_or_404(runs_of(actor.organization), uuid=uuid)
+    found = step_errors_of(run)[: PAGE_SIZE + 1]
+    context = {
+        "actor": actor,
+        "run": run,
+        "errors": found[:PAGE_SIZE],
+        "has_more": len(found) > PAGE_SIZE,
+        "all": reverse("run-errors", args=[run.uuid]),
+    }
+    return render(request, "runs/errors.html", context)
 
 
 @require_GET
@@ -292,6 +309,7 @@ def _boot(request: HttpRequest, run: Run, overview: RunOverview, may_operate: bo
             "items": reverse("runs:items", args=[run.uuid]),
             "queued": reverse("runs:queued", args=[run.uuid]),
             "tasks": reverse("tasks:list"),
+            "errors": reverse("runs:errors", args=[run.uuid]) if may_operate else None,
         },
         "again": _form(request, "runs:again", run) if may_operate else None,
         "fork": _form(request, "runs:fork", run) if may_operate else None,

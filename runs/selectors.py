@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
-from django.db.models import BooleanField, Case, ExpressionWrapper, Q, QuerySet, Value, When
+from django.db.models import BooleanField, Case, ExpressionWrapper, OuterRef, Q, QuerySet, Subquery, Value, When
 
 from accounts.models import Organization
 from graphs.errors import GraphsError
@@ -16,7 +16,7 @@ from runs.engine.events import JsonObject, StepId
 from runs.engine.throttle import without_place
 from runs.errors import JournalDamaged
 from runs.log import data_of, log_lines
-from runs.models import Event, Lock, LockWait, Run, Snapshot, Step
+from runs.models import Event, Lock, LockWait, Run, Snapshot, Step, StepError
 from runs.recovery import PARKED, fold
 from runs.redaction import Redaction, redaction_of
 from runs.store.writes import EventRow
@@ -144,6 +144,13 @@ def marked_steps_of(run: Run) -> QuerySet[Step]:
     is_late = Q(finished_seq__isnull=True) | Q(finished_seq__gt=undoing)
     compensates = Value(False) if undoing is None else Case(When(is_late, then=True), default=False)
     return steps_of(run).annotate(compensates=ExpressionWrapper(compensates, output_field=BooleanField()))
+
+
+def step_errors_of(run: Run) -> QuerySet[StepError]:
+    """What ended attempts of the run's steps, each with the `node` and the `path` of its step; the newest first."""
+    step = Step.objects.filter(run=run, step=OuterRef("step"))
+    errors = StepError.objects.filter(run=run).order_by("-pk")
+    return errors.annotate(node=Subquery(step.values("node")[:1]), path=Subquery(step.values("path")[:1]))
 
 
 def not_called(run: Run, what: str) -> list[str]:

@@ -9,6 +9,7 @@ urlpatterns = [
     path("runs/", pages.run_list, name="list"),
     path("runs/<uuid:uuid>/", pages.run_page, name="detail"),
     path("runs/<uuid:uuid>/subgraphs/<slug:digest>/", pages.subgraph, name="subgraph"),
+    path("runs/<uuid:uuid>/errors/", pages.errors, name="errors"),
     path("runs/<uuid:uuid>/items/", pages.items, name="items"),
     path("runs/<uuid:uuid>/queued/", pages.queued, name="queued"),
     path("runs/<uuid:uuid>/fork/", pages.fork, name="fork"),

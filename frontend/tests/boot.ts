@@ -30,7 +30,7 @@ export const emptyBoot: Boot = {
   events: [],
   queued: [],
   state: { seq: 0, values: {}, conflicts: [] },
-  urls: { graph: "/graphs/g/", socket: "/ws/graph/run/r", run: "/api/v1/runs/r/", state: "/api/v1/runs/r/state/", explain: "/api/v1/runs/r/explain/", subgraphs: "/runs/r/subgraphs/", items: "/runs/r/items/", queued: "/runs/r/queued/", tasks: "/tasks/" },
+  urls: { graph: "/graphs/g/", socket: "/ws/graph/run/r", run: "/api/v1/runs/r/", state: "/api/v1/runs/r/state/", explain: "/api/v1/runs/r/explain/", subgraphs: "/runs/r/subgraphs/", items: "/runs/r/items/", queued: "/runs/r/queued/", tasks: "/tasks/", errors: null },
   reasons: [],
   control: null,
   again: null,

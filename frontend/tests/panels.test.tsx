@@ -269,3 +269,14 @@ test("what a person is asked leads to the task", () => {
   render(<Head boot={boot} useRun={storeAfter(0, boot)} />);
   expect(screen.getByRole("link", { name: "Open the task" }).getAttribute("href")).toBe("/tasks/t-1/");
 });
+
+test("the log leads to the tracebacks once an attempt has failed, whoever may see them", () => {
+  const useRun = storeAfter(1);
+  const { rerender } = render(<Log useRun={useRun} errors="/runs/r/errors/" />);
+  expect(screen.queryByText("Tracebacks")).toBe(null);
+  const error = { type: "E", message: "no" };
+  act(() => useRun.getState().receive([event(2, "AttemptFailed", { error }, { node: "extract", step: "s1" })]));
+  expect(screen.getByText("Tracebacks").getAttribute("href")).toBe("/runs/r/errors/");
+  rerender(<Log useRun={useRun} />);
+  expect(screen.queryByText("Tracebacks")).toBe(null);
+});

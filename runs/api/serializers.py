@@ -13,7 +13,7 @@ from rest_framework import serializers
 from accounts.api.base import JsonField, JsonObjectField, StrictSerializer
 from runs.api.control_serializers import BreakpointSerializer, StepIdField
 from runs.human_tasks import is_overdue, shown_answers
-from runs.models import HumanTask, Run, Signal, Step, Webhook
+from runs.models import HumanTask, Run, Signal, Step, StepError, Webhook
 from runs.services import NewWebhook
 from runs.webhooks.sending import MAX_URL_CHARACTERS
 
@@ -262,6 +262,21 @@ class StepSerializer(serializers.ModelSerializer[Step]):
 
     def get_error(self, step: Step) -> dict[str, Any] | None:
         return json.loads(step.error) if step.error else None
+
+
+class StepErrorSerializer(serializers.ModelSerializer[StepError]):
+    step = serializers.SerializerMethodField(help_text="20 hexadecimal digits.")
+    node = serializers.CharField()
+    path = serializers.CharField(allow_blank=True)
+    traceback = serializers.CharField(help_text="Python's, shortened at its beginning where it is very long.")
+
+    class Meta:
+        model = StepError
+        fields = ["step", "node", "path", "attempt", "at", "type", "message", "traceback"]
+        read_only_fields = fields
+
+    def get_step(self, error: StepError) -> str:
+        return bytes(error.step).hex()
 
 
 class EventSerializer(serializers.Serializer[Any]):

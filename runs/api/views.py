@@ -34,6 +34,7 @@ from runs.api.serializers import (
     StartQuery,
     StateQuery,
     StateSerializer,
+    StepErrorSerializer,
     StepSerializer,
     WebhookKeySerializer,
 )
@@ -58,6 +59,7 @@ class RunViewSet(ControlMixin, ListModelMixin, RetrieveModelMixin, MovingActions
         "steps": Role.VIEWER,
         "events": Role.VIEWER,
         "explain": Role.VIEWER,
+        "errors": Role.OPERATOR,
         "create": Role.OPERATOR,
         "fork": Role.OPERATOR,
         "migrate": Role.EDITOR,
@@ -70,7 +72,7 @@ class RunViewSet(ControlMixin, ListModelMixin, RetrieveModelMixin, MovingActions
         **ControlMixin.roles,
     }
     queries = {"create": StartQuery, "state": StateQuery, "events": EventsQuery, **ControlMixin.queries}
-    paged = ("list", "steps")
+    paged = ("list", "steps", "errors")
     queryset = Run.objects.none()
     serializer_class = RunSerializer
     filterset_class = RunFilter
@@ -168,6 +170,13 @@ class RunViewSet(ControlMixin, ListModelMixin, RetrieveModelMixin, MovingActions
         """The steps in the order in which they were scheduled."""
         page = self.paginate_queryset(selectors.marked_steps_of(self.get_object()))
         return self.get_paginated_response(StepSerializer(page, many=True).data)
+
+    @extend_schema(responses=StepErrorSerializer(many=True))
+    @action(detail=True, filterset_class=None)
+    def errors(self, request: Request, uuid: UUID) -> Response:
+        """What ended attempts of the steps, with tracebacks; the newest first."""
+        page = self.paginate_queryset(selectors.step_errors_of(self.get_object()))
+        return self.get_paginated_response(StepErrorSerializer(page, many=True).data)
 
     @extend_schema(responses=ExplanationSerializer)
     @action(detail=True, pagination_class=None, filterset_class=None)

@@ -67,4 +67,4 @@ class StepError(models.Model):
         constraints = [models.UniqueConstraint(fields=["run", "step", "attempt"], name="error_per_attempt")]
 
     def __str__(self) -> str:
-        return f"{self.type}: {self.message}"
+        return f"{self.type}: {self.message}" if self.message else self.type

@@ -18,7 +18,7 @@ function RunPage({ boot, useRun }: { boot: Boot; useRun: UseRun }) {
       <Head boot={boot} useRun={useRun} />
       <Graph boot={boot} useRun={useRun} />
       <Timeline useRun={useRun} />
-      <Log useRun={useRun} fork={boot.fork} />
+      <Log useRun={useRun} fork={boot.fork} errors={boot.urls.errors} />
       <StateInspector boot={boot} useRun={useRun} />
     </>
   );

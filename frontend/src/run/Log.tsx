@@ -23,7 +23,14 @@ function Fork({ url, csrf, seq }: NonNullable<Boot["fork"]> & { seq: string }) {
   );
 }
 
-export function Log({ useRun, fork = null }: { useRun: UseRun; fork?: Boot["fork"] }) {
+interface Props {
+  useRun: UseRun;
+  fork?: Boot["fork"];
+  /** Where the tracebacks of failed attempts are, for whoever may see them. */
+  errors?: string | null;
+}
+
+export function Log({ useRun, fork = null, errors = null }: Props) {
   const lines = useRun((store) => store.view.log);
   const output = useRun((store) => store.output);
   const selected = useRun((store) => store.selected);
@@ -46,6 +53,11 @@ export function Log({ useRun, fork = null }: { useRun: UseRun; fork?: Boot["fork
     <section className="card run-log" aria-labelledby="log-title">
       <header>
         <h2 id="log-title">Log</h2>
+        {errors && lines.some(({ isFailure }) => isFailure) && (
+          <a className="small" href={errors}>
+            Tracebacks
+          </a>
+        )}
         <Chosen useRun={useRun} />
         {!follows && (
           <button type="button" className="chip" onClick={() => setFollows(true)}>

@@ -113,7 +113,7 @@ export interface Boot {
   queued: string[];
   /** Null where it is too large to come with the page. */
   state: StateView | null;
-  urls: { graph: string; socket: string; run: string; state: string; explain: string; subgraphs: string; items: string; queued: string; tasks: string };
+  urls: { graph: string; socket: string; run: string; state: string; explain: string; subgraphs: string; items: string; queued: string; tasks: string; errors: string | null };
   /** Why the run is not moving, as of the page's making. */
   reasons: Reason[];
   /** Where the forms of the control verbs go; null for who may not use them. */

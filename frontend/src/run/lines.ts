@@ -39,7 +39,15 @@ export function note(draft: Draft, event: RunEvent): void {
   const { view } = draft;
   const at = Date.parse(event.at);
   const address = draft.address(event);
-  view.log.push({ key: `${event.seq}`, at, address, text: event.message, tone: toneOf(event), isSaid: event.type === "LogWritten" });
+  view.log.push({
+    key: `${event.seq}`,
+    at,
+    address,
+    text: event.message,
+    tone: toneOf(event),
+    isSaid: event.type === "LogWritten",
+    isFailure: event.type === "StepFailed" || event.type === "AttemptFailed",
+  });
   // The journal knows when steps were scheduled, not when their tools were called, which limits and busy workers put off.
   // That the next attempt is due later its failure tells.
   const started = event.type === "AttemptFailed" ? [] : (event.data.scheduled ?? []);

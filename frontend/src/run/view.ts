@@ -49,6 +49,8 @@ export interface LogLine {
   tone: LogTone;
   /** A tool has said it, whatever its tone. */
   isSaid?: boolean;
+  /** It tells of an attempt that failed, which may have left a traceback. */
+  isFailure?: boolean;
 }
 
 /** What is drawn at a place: the newest graph that began there. */

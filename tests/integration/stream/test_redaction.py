@@ -122,6 +122,7 @@ def opened_doors(run: Run, client: APIClient, server: Server, key: str) -> dict[
     on_a_run = [each for each in operations() if each.view.queryset is not None and each.view.queryset.model is Run]
     shown = {str(each): client.get(each.path(parts)).content.decode() for each in on_a_run if not each.writes}
     shown["page"] = client.get(f"/runs/{run.uuid}/").content.decode()
+    shown["errors"] = client.get(f"/runs/{run.uuid}/errors/").content.decode()
     shown["pages"] = client.get("/runs/").content.decode()
     shown["home"] = client.get("/").content.decode()
     shown["admin"] = client.get(f"/admin/runs/run/{run.pk}/change/").content.decode()
