@@ -11,6 +11,7 @@ from typing import Any
 
 from django.db import OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.urls import Resolver404, resolve
 from django.views import defaults
 from django.views.decorators.csrf import csrf_exempt
 from rest_framework import exceptions, status
@@ -159,7 +160,18 @@ def is_api(request: HttpRequest) -> bool:
 @csrf_exempt  # else a wrong path would answer a program's POST with a page about a missing token
 def api_not_found(request: HttpRequest, path: str = "") -> JsonResponse:
     """The end of the API's part of the URL map."""
-    return _plain_response(404, f"There is nothing at {request.path}; /api/docs/ lists what there is.")
+    meant = _with_other_end(request.path)
+    advice = f"did you mean {meant}?" if meant else "/api/docs/ lists what there is."
+    return _plain_response(404, f"There is nothing at {request.path}; {advice}")
+
+
+def _with_other_end(path: str) -> str:
+    """The path with a slash at its end, or without, if there is something. A redirect would lose a POST's body."""
+    other = path.rstrip("/") if path.endswith("/") else f"{path}/"
+    try:
+        return other if resolve(other).func is not api_not_found else ""
+    except Resolver404:
+        return ""
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:

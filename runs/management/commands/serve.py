@@ -74,7 +74,9 @@ def listen(host: str, port: int) -> socket.socket:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         return socket.create_server((host, port), family=family, backlog=BACKLOG)
     except OSError as error:
-        raise CommandError(f"Cannot listen on {host} port {port}: {error.strerror}.") from error
+        # Python's words for a port in use repeat the address.
+        why = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
+        raise CommandError(f"Cannot listen on {host} port {port}: {why}. Choose another with --port.") from error
 
 
 def url_of(listener: socket.socket) -> str:

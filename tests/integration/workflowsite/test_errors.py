@@ -29,6 +29,15 @@ def test_what_is_not_there_is_not_there_for_a_post_without_a_token_either(path: 
     assert code_of(answer) == "not-found"
 
 
+@pytest.mark.parametrize(
+    ("path", "meant"),
+    [("/api/v1/runs", "/api/v1/runs/"), ("/api/v1/graphs", "/api/v1/graphs/"), ("/graph/create/", "/graph/create")],
+)
+def test_a_slash_too_few_or_too_many_is_said(client: Client, path: str, meant: str) -> None:
+    answer = client.post(path, {}, content_type="application/json")
+    assert answer.json()["error"]["message"] == f"There is nothing at {path}; did you mean {meant}?"
+
+
 def test_what_is_not_there_is_a_page_elsewhere(client: Client) -> None:
     answer = client.get("/nothing/")
     assert answer.status_code == 404
