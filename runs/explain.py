@@ -15,7 +15,7 @@ from graphs.errors import GraphsError
 from runs.engine import RunState
 from runs.engine.explaining import Obstacle, explain
 from runs.errors import JournalDamaged
-from runs.history import PAUSED, newest_deed
+from runs.history import CANCELLED, PAUSED, newest_deed
 from runs.log import data_of
 from runs.models import Driver, HumanTask, Lock, Mailbox, Run, Step
 from runs.redaction import REDACTED, redaction_of
@@ -55,8 +55,7 @@ def _reasons(run: Run, state: RunState) -> Iterator[Reason]:
     yield from _of_the_pause(run, state)
     yield from _of_the_workers(run, now)
     yield from _of_the_mail(run)
-    if state.compensating is not None and state.status == "running":
-        yield Reason(because="undoing", message="The run undoes what it did, one step at a time, and is then over.")
+    yield from _of_the_end(run, state)
     details, redaction = _Details(run), redaction_of(run)
     locks = _Locks(run)
     for obstacle in explain(state):
@@ -83,6 +82,18 @@ def _of_the_pause(run: Run, state: RunState) -> Iterator[Reason]:
             message=f"The run is paused: {deed.words}.",
             data={"by": deed.who, "since": deed.at.isoformat()},
         )
+
+
+def _of_the_end(run: Run, state: RunState) -> Iterator[Reason]:
+    if state.status != "running":
+        return
+    if state.compensating is not None:
+        yield Reason(because="undoing", message="The run undoes what it did, one step at a time, and is then over.")
+    elif state.is_stopping:
+        deed = newest_deed(run, CANCELLED) if state.is_cancelling else None
+        why = "a step has failed, and the graph stops on failures" if deed is None else deed.words
+        message = f"The run starts nothing more and is over when the steps under way are: {why}."
+        yield Reason(because="stopping", message=message)
 
 
 def _of_the_workers(run: Run, now: datetime) -> Iterator[Reason]:

@@ -164,8 +164,8 @@ Q_CLUSTER = {
     **({"redis": ENVIRONMENT.redis_url} if ENVIRONMENT.redis_url else {"orm": "default", "poll": 0.2}),
 }
 
-# Django's own handlers would write each of its records a second time in development mode, and nowhere outside of it. The
-# root's handler is that of manage.py or of the web server.
+# Django's own handlers would write each record a second time in development mode, and nowhere outside of it. The root's
+# handler is that of manage.py or of the web server.
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,

@@ -42,7 +42,7 @@ def explain(state: RunState) -> Iterator[Obstacle]:
         for branch in scope.branches.values():
             if branch.status is not Status.PARKED and (found := _obstacle(branch, branch.id in kept_by_pause)):
                 yield found
-        for join in bits(scope.waiting):
+        for join in bits(scope.waiting) if not state.is_stopping else ():
             yield _join(scope, join)
 
 

@@ -21,6 +21,49 @@ def reasons(run: Run) -> list[tuple[str, str]]:
     return [(reason.because, reason.node) for reason in explain_run(run)]
 
 
+def first_sentence(run: Run) -> str:
+    return explain_run(Run.objects.select_related("driver").get(pk=run.pk))[0].message
+
+
+def test_a_run_that_is_cancelled_when_its_steps_are_over_says_so(actor):
+    entered, opened = gate("explained when cancelled")
+    nodes = {
+        "s": {"next": ["a", "b"]},
+        "a": {"next": "j"},
+        "b": {"tool": "wait_for", "inputs": {"name": "explained when cancelled"}, "outputs": {}, "next": "j"},
+        "j": {"join": "all"},
+    }
+    with driving():
+        run = start(actor, nodes)
+        wait_until(entered.is_set, "the tool runs")
+        control.cancel_run(run=run, actor=actor, reason="enough", graceful=True)
+        wait_until(lambda: reasons(run) == [("stopping", ""), ("running", "b")], "it says that it ends")
+        message = explain_run(Run.objects.select_related("driver").get(pk=run.pk))[0].message
+        assert message.startswith(
+            "The run starts nothing more and is over when the steps under way are: owner cancelled it"
+        )
+        opened.set()
+        assert finish(run).status == "cancelled"
+
+
+def test_a_run_that_stops_on_failures_says_so(actor):
+    entered, opened = gate("explained when stopping")
+    nodes = {
+        "s": {"next": ["a", "b"]},
+        "a": {"tool": "fail"},
+        "b": {"tool": "wait_for", "inputs": {"name": "explained when stopping"}, "outputs": {}},
+    }
+    with driving():
+        run = start(actor, nodes, on_failure="stop")
+        wait_until(entered.is_set, "the tool runs")
+        wait_until(lambda: ("stopping", "") in reasons(run), "it says that it ends")
+        assert (
+            "the graph stops on failures" in explain_run(Run.objects.select_related("driver").get(pk=run.pk))[0].message
+        )
+        opened.set()
+        assert finish(run).status == "failed"
+
+
 def test_a_run_that_nobody_can_take(actor):
     run = start(actor, {"a": {}})
     assert reasons(run) == [("no-worker", ""), ("running", "a")]
