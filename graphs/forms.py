@@ -45,6 +45,8 @@ class StateKey:
     @property
     def words(self) -> str:
         """What belongs into the field, for people."""
+        if self.kind in ("array", "object"):
+            return f"{self.kind} as JSON"
         return FORMATS.get(str(self.schema.get("format")), self.kind) if self.kind == "string" else self.kind
 
 

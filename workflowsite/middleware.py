@@ -10,6 +10,7 @@ from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 
 from workflowsite.errors import error_body, not_found
 
+NOT_FOUND = 404
 Next = Callable[[HttpRequest], HttpResponse]
 
 _STRICT = (
@@ -54,16 +55,18 @@ def measure_chunked_bodies(get_response: Next) -> Next:
 
 
 class NotFoundPages:
-    """Answer a view that did not find its object with our own page, also under DEBUG, where Django has one of its own.
+    """Answer what is not there with our own page, also under DEBUG, where Django has one of its own.
 
-    What no view is there for stays Django's: under DEBUG it lists the addresses that there are.
+    That lists every address there is and leads to none, and our policy forbids its style.
     """
 
     def __init__(self, get_response: Next) -> None:
         self._get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        return self._get_response(request)
+        response = self._get_response(request)
+        is_django_s = settings.DEBUG and response.status_code == NOT_FOUND and request.resolver_match is None
+        return not_found(request, Http404()) if is_django_s else response
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
         return not_found(request, exception) if isinstance(exception, Http404) else None

@@ -4,6 +4,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.db import OperationalError
 from django.test import Client
+from pytest_django.fixtures import Settings
 from rest_framework.test import APIClient
 
 pytestmark = pytest.mark.django_db
@@ -38,10 +39,13 @@ def test_a_slash_too_few_or_too_many_is_said(client: Client, path: str, meant: s
     assert answer.json()["error"]["message"] == f"There is nothing at {path}; did you mean {meant}?"
 
 
-def test_what_is_not_there_is_a_page_elsewhere(client: Client) -> None:
+@pytest.mark.parametrize("debug", [False, True])
+def test_what_is_not_there_is_a_page_elsewhere(client: Client, settings: Settings, debug: bool) -> None:
+    settings.DEBUG = debug
     answer = client.get("/nothing/")
     assert answer.status_code == 404
-    assert answer["Content-Type"].startswith("text/html")
+    assert "Back to the overview" in answer.content.decode()
+    assert client.get("/runs")["Location"] == "/runs/"
 
 
 @pytest.mark.parametrize(("path", "kind"), [("/api/v1/runs/", "application/json"), ("/runs/", "text/html")])

@@ -144,3 +144,18 @@ def test_what_the_engine_refuses_is_shown_at_the_key_that_it_concerns() -> None:
         ]
     )
     assert form.errors == {"code": ["Too short."], "__all__": ["Not known."]}
+
+
+@pytest.mark.parametrize(
+    ("schema", "words"),
+    [
+        ({"type": "array"}, "array as JSON"),
+        ({"type": "object"}, "object as JSON"),
+        ({"type": "number"}, "number"),
+        ({"type": "string", "format": "date"}, "date"),
+        ({"enum": [1, 2]}, "choice"),
+        ({}, "JSON"),
+    ],
+)
+def test_a_field_says_how_it_is_written(schema: dict, words: str) -> None:
+    assert StateKey(name="x", schema=schema).words == words
