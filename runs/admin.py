@@ -106,7 +106,7 @@ class StepErrorInline(NewestRows):
     @admin.display(description="Traceback")
     def words(self, error: StepError) -> str:
         end = (error.traceback or str(error))[-SHOWN_CHARACTERS:]
-        return format_html('<pre class="whitespace-pre-wrap">{}</pre>', end)
+        return format_html('<pre style="white-space: pre-wrap; overflow-wrap: anywhere">{}</pre>', end)
 
 
 class EventInline(NewestRows):

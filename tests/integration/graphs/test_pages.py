@@ -117,3 +117,18 @@ def test_a_stranger_finds_nothing(stranger: User, version: GraphVersion) -> None
     client.force_login(stranger)
     assert "greet" not in client.get("/graphs/").content.decode()
     assert client.get(f"/graphs/{version.graph.uuid}/").status_code == 404
+
+
+def test_who_may_enter_the_admin_is_led_to_what_makes_and_changes_graphs(
+    browser: Client, owner: User, version: GraphVersion, actor: Actor
+) -> None:
+    draft = create_draft(graph=version.graph, definition=definition(), actor=actor)
+    change = f'href="/admin/graphs/graphversion/{draft.pk}/change/">Edit<'
+    add = 'href="/admin/graphs/graph/add/"'
+    assert change not in page(browser, version, "?version=2")
+    assert add not in browser.get("/graphs/").content.decode()
+    owner.is_staff = True
+    owner.save()
+    assert change in page(browser, version, "?version=2")
+    assert f'href="/admin/graphs/graphversion/{version.pk}/change/">In the admin<' in page(browser, version)
+    assert add in browser.get("/graphs/").content.decode()
