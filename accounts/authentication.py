@@ -163,7 +163,11 @@ def _member_actor(user: User, credentials: Credentials) -> Actor:
         membership = chosen or memberships.first()
     if membership is None:
         wanted = f"the organization {credentials.organization!r}" if credentials.organization else "any organization"
-        raise NotAMember(f"{user.username} is not a member of {wanted}; ask one of its admins.")
+        # Whoever has just set the installation up has nobody to ask.
+        advice = (
+            "you can change that in the admin, under Organizations" if user.is_superuser else "ask one of its admins"
+        )
+        raise NotAMember(f"{user.username} is not a member of {wanted}; {advice}.")
     return Actor(organization=membership.organization, name=user.username, role=Role(membership.role), user=user)
 
 

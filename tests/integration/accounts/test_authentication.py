@@ -121,6 +121,14 @@ def test_a_user_without_membership_reaches_nothing(db: None) -> None:
         identify(credentials_of_request(request(User.objects.create(username="lonely"))))
 
 
+def test_a_superuser_without_membership_is_told_where_to_make_one(db: None) -> None:
+    with pytest.raises(
+        NotAMember,
+        match=r"root is not a member of any organization; you can change that in the admin, under Organizations",
+    ):
+        identify(credentials_of_request(request(User.objects.create_superuser("root"))))
+
+
 def test_in_development_mode_a_program_on_this_machine_owns_the_local_organization(settings: Settings) -> None:
     settings.DEBUG = True
     actor = actor_of_request(request(**LOCAL))
