@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import type { EventData } from "../src/run/events";
-import { stretchesOf } from "../src/run/phases";
+import { phasesOf, stretchesOf } from "../src/run/phases";
 import { apply, viewOf } from "../src/run/view";
 import { at, emptyBoot, event, loopTwice } from "./boot";
 
@@ -39,4 +39,26 @@ test("what began after the time that the page knows of is there all the same", (
 
 test("a step whose attempt a pause holds is held", () => {
   expect(told(4, ["AttemptFailed", { took_ms: 500, retry_at: "" }])).toEqual(["failed 1.5-2", "held 2-4"]);
+});
+
+test("a page that is loaded later knows the same of what steps did as one that was there", () => {
+  const again: EventData = { scheduled: [["s1", "extract", ""]] };
+  const events = [
+    ...loopTwice.slice(0, 1),
+    event(2, "BreakpointHit", { stops: true }, of),
+    event(3, "StepReleased", again),
+    event(4, "AttemptFailed", { took_ms: 500, retry_at: at(60), ...again }, of),
+    event(5, "RunPaused", { held: ["s1"] }),
+    event(6, "RunResumed", again),
+    event(7, "StepFailed", { took_ms: 500 }, of),
+    event(8, "RunReopened", again),
+    event(9, "StepWaiting", { wait: {} }, of),
+    event(10, "StepCompleted", {}, of),
+  ];
+  const seen = events.map((_, index) => apply(viewOf(emptyBoot), events.slice(0, index + 1)).steps.get("s1")?.phases);
+  expect(events.map((_, index) => phasesOf(events.slice(0, index + 1)).get("s1"))).toEqual(seen);
+  expect(seen.map((phases) => phases?.map(({ status }) => status).join(" "))).toEqual([
+    "", "held", "held running", "held running failed retrying running", "held running failed retrying held",
+    "held running failed retrying held running", "held running failed retrying held running", "", "waiting", "waiting",
+  ]);
 });

@@ -1,6 +1,6 @@
 /** A view that is being changed. */
 import type { RunEvent, RunStatus, Scheduled, StepStatus } from "./events";
-import { type Phase, phasesIn } from "./phases";
+import { givenOut, held, phasesIn } from "./phases";
 import { addressOf, below } from "./places";
 import { retryAt } from "./waits";
 import type { NodeView, RunView, StepView } from "./view";
@@ -63,7 +63,7 @@ export class Draft {
     const address = addressOf(this.view.places, path, node);
     const turns = this.node(address);
     if (!before && turns.ahead > 0) turns.ahead -= 1;
-    const phases: Phase[] = before && before.finishedAt === null ? [...before.phases, { status: "running", at }] : [];
+    const phases = before && before.finishedAt === null ? givenOut(before.phases, at) : [];
     const begun = { status: "running" as const, startedAt: at, finishedAt: null, error: "", wait: null };
     this.put({ id, node, path, address, attempt: attempt ?? before?.attempt ?? 1, ...begun, phases });
   }
@@ -80,7 +80,7 @@ export class Draft {
     for (const id of ids) {
       const step = this.view.steps.get(id);
       if (step?.status !== "running" && step?.status !== "retrying") continue;
-      this.put({ ...step, status: "held", wait: null, phases: [...step.phases.filter((phase) => phase.at <= at), { status: "held", at }] });
+      this.put({ ...step, status: "held", wait: null, phases: held(step.phases, at) });
     }
   }
 

@@ -1,6 +1,7 @@
 /** What each type of event does to the view. */
 import type { Draft } from "./draft";
 import type { RunEvent, Scheduled } from "./events";
+import { heldBy } from "./phases";
 
 const GOES_ON = { status: "running", finishedAt: null, error: "" } as const;
 
@@ -55,12 +56,11 @@ export function applyOne(draft: Draft, event: RunEvent): void {
       break;
     case "RunPaused":
       view.isPaused = true;
-      draft.hold(data.held ?? [], at);
+      draft.hold(heldBy(event), at);
       break;
     case "BreakpointHit":
-      if (!data.stops) break;
-      view.isPaused = true;
-      draft.hold(data.held ?? (event.step ? [event.step] : []), at);
+      if (data.stops) view.isPaused = true;
+      draft.hold(heldBy(event), at);
       break;
     case "RunMigrated":
       draft.migrate(event);

@@ -33,6 +33,41 @@ export function phasesIn(event: RunEvent): Phase[] {
   }
 }
 
+/** What a step did that was given out and is held uncalled from here on; what it was to do later it does not. */
+export const held = (before: Phase[], at: number): Phase[] => [...before.filter((phase) => phase.at <= at), { status: "held", at }];
+
+/** What a step did that is given out once more. */
+export const givenOut = (before: Phase[], at: number): Phase[] => [...before, { status: "running", at }];
+
+/** The steps that an event says are held from here on. */
+export function heldBy({ type, step, data }: RunEvent): string[] {
+  if (type === "RunPaused") return data.held ?? [];
+  return type === "BreakpointHit" && data.stops ? (data.held ?? (step ? [step] : [])) : [];
+}
+
+/** Of these the next attempt is told by the phases of the event itself. */
+const TELLS_THE_NEXT = new Set(["AttemptFailed", "StepRescheduled"]);
+const ENDS = new Set(["StepCompleted", "MapClosed", "StepFailed", "MapFailed", "BranchFrozen", "StepCancelled"]);
+
+/** What steps did that these events tell of, for a page that was not there. */
+export function phasesOf(events: RunEvent[]): Map<string, Phase[]> {
+  const phases = new Map<string, Phase[]>();
+  const over = new Set<string>();
+  for (const event of events) {
+    const { type, step, data } = event;
+    const at = Date.parse(event.at);
+    const own = phasesIn(event);
+    if (step && own.length > 0) phases.set(step, [...(phases.get(step) ?? []), ...own]);
+    if (step && ENDS.has(type) && !(type === "StepCompleted" && data.items)) over.add(step);
+    for (const id of heldBy(event)) phases.set(id, held(phases.get(id) ?? [], at));
+    for (const [id] of TELLS_THE_NEXT.has(type) ? [] : (data.scheduled ?? [])) {
+      const before = over.delete(id) ? undefined : phases.get(id);
+      phases.set(id, before ? givenOut(before, at) : []);
+    }
+  }
+  return phases;
+}
+
 /** A step runs for this long at most before it waits; that is no time of its own. */
 const BRIEF_MS = 50;
 

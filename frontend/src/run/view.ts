@@ -9,7 +9,7 @@ import { Draft, NOTHING } from "./draft";
 import { applyOne } from "./entries";
 import { type Boot, isOver, type Items, type RunEvent, type RunHead, type RunStatus, STEP_STATUSES, type StepStatus } from "./events";
 import { note } from "./lines";
-import type { Phase } from "./phases";
+import { type Phase, phasesOf } from "./phases";
 import { addressOf, isInside, type Places, ROOT } from "./places";
 import { dueAt, type Wait } from "./waits";
 
@@ -192,15 +192,13 @@ export function viewOf(boot: Boot): RunView {
     }
   }
   for (const { address, ...items } of boot.maps) Object.assign(draft.node(address).items, items);
+  const phases = phasesOf(boot.events);
   for (const { step: id, started_at: startedAt, finished_at: finishedAt, ...rest } of boot.steps) {
     const address = addressOf(draft.view.places, rest.path, rest.node);
     const times = { startedAt: Date.parse(startedAt), finishedAt: millis(finishedAt) };
-    draft.view.steps.set(id, { id, ...rest, address, ...times, phases: [] });
+    draft.view.steps.set(id, { id, ...rest, address, ...times, phases: phases.get(id) ?? [] });
   }
-  for (const event of boot.events) {
-    draft.mark(event);
-    note(draft, event);
-  }
+  for (const event of boot.events) note(draft, event);
   return draft.done();
 }
 
