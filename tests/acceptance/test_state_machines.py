@@ -405,7 +405,7 @@ def test_what_fails_deep_inside_is_told_as_it_is_and_does_not_depend_on_deaths()
         raise SomeFailure(f"at {why}")
 
     result = play(nodes, graphs={"middle": middle, "inner": inner}, tools={"raise": fail})
-    assert result.state == {"why": '"x" failed: SomeFailure: at x And 2 more.'}
+    assert result.state == {"why": '"x" failed: SomeFailure: at x. And 2 more.'}
 
 
 def test_a_graph_that_is_computed_and_none_is_an_error_like_any_other() -> None:
