@@ -127,6 +127,7 @@ class Execution:
         for letter in letters_left:
             self._inbox.take_in(letter)
         if not self._deadlines.begin():
+            self._rest.begun = True  # mail may open it again before it has left
             self._let_go(Head(status=None))
             return
         if self.run.quarantined:
@@ -169,6 +170,11 @@ class Execution:
     def learn(self, digest: str, plan: Plan) -> None:
         """Know the plan of a version before mail asks for it."""
         self._state.plans[digest] = plan
+
+    def make_way(self, mail: Mail) -> None:
+        """Let go of the run for a message that is taken in only as a driver begins with it, unless this one was."""
+        if not self._inbox.has_taken_in(mail):
+            self.drain()
 
     def drain(self) -> None:
         """Start nothing more, and let go of the run when the calls under way have ended."""

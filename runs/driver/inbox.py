@@ -68,6 +68,10 @@ class Inbox:
             else:
                 self._apply(outcome, mail)
 
+    def has_taken_in(self, mail: Mail) -> bool:
+        """Whether it had its effect, of which the database may not know yet."""
+        return mail.id in self._received
+
     def refuse(self, mail: Mail, reason: str) -> None:
         """Take in the message without effect, and tell why."""
         logger.warning("Run %s refuses mail %d: %s", self._run.uuid, mail.id, reason)

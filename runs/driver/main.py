@@ -223,10 +223,8 @@ class Driver:
     def _deliver_mail(self) -> None:
         if self._held:
             for mail in self._store.unread_mail(self._held):
-                if (
-                    mail.kind == letters.MIGRATE
-                ):  # read when a driver begins with the run; what comes after it is not kept
-                    self._held[mail.run_id].drain()
+                if mail.kind == letters.MIGRATE:
+                    self._held[mail.run_id].make_way(mail)
                 else:
                     self._held[mail.run_id].receive(mail)
 

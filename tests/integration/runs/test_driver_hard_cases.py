@@ -8,10 +8,13 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
+from graphs.services import create_draft, export_definition, publish_version
 from runs import bell, control, selectors
+from runs.driver.execution import Execution
 from runs.driver.logs import CUT
 from runs.driver.main import DriverLost
 from runs.errors import StoreError
+from runs.migrating import migrate_run
 from runs.models import Driver, Event, Mailbox, Run, Step, StreamChunk
 from runs.signals import signal_run
 from runs.store import open_store
@@ -23,6 +26,7 @@ from tests.support.runs import driving, finish, is_waiting, start
 from tests.support.tools import gate
 from tests.support.verifying import assert_as_journaled
 from tests.support.waiting import WAIT_S, wait_until
+from tools import Context, tool
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -336,3 +340,54 @@ def test_a_driver_that_claims_a_run_which_it_just_left_keeps_it(actor, settings,
         opened.set()
         finish(run)
     assert (run.status, run.epoch) == ("completed", 2)
+
+
+@tool
+def fail_at_first(ctx: Context) -> None:
+    if ctx.attempt == 1:
+        raise ValueError("as arranged")
+
+
+@pytest.mark.parametrize("change", ["edit", "migrate"])
+def test_a_failed_run_that_is_opened_again_on_its_way_out_leaves_when_it_waits(actor, monkeypatch, change):
+    store_class = {"sqlite": SqliteStore, "postgresql": PostgresStore}[connection.vendor]
+    commit, receive = store_class.commit, Execution.receive
+    blocking: list[int] = []
+    blocked, go_on, received = threading.Event(), threading.Event(), threading.Event()
+
+    def blocked_commit(self, writes):
+        if {write.run_id for write in writes}.intersection(blocking):
+            blocked.set()
+            go_on.wait(WAIT_S)
+        return commit(self, writes)
+
+    def watched_receive(self, mail):
+        receive(self, mail)
+        if mail.kind == "retry":
+            received.set()
+
+    monkeypatch.setattr(store_class, "commit", blocked_commit)
+    monkeypatch.setattr(Execution, "receive", watched_receive)
+    nodes = {"a": {"tool": "fail_at_first", "next": "w"}, "w": {"wait": {"signal": "go"}}}
+    with driving():
+        run = finish(start(actor, nodes))
+        assert (run.status, run.epoch) == ("failed", 1)
+        reworded = {**export_definition(run.version), "description": "Says the same."}
+        draft = create_draft(graph=run.version.graph, definition=reworded, actor=actor)
+        version = publish_version(version=draft, actor=actor)
+        entered, opened = gate("hard")
+        other = start(actor, WAITING, durability="async")
+        assert entered.wait(WAIT_S)
+        blocking.append(other.pk)
+        opened.set()
+        assert blocked.wait(WAIT_S)  # what is committed from now on waits for the other run
+        if change == "edit":
+            control.edit_state(run=run, values={"n": 1}, actor=actor)
+        else:
+            migrate_run(run=run, version=version, actor=actor)
+        wait_until(lambda: Run.objects.filter(pk=run.pk).exclude(driver=None).exists(), "it is claimed")
+        control.retry_run(run=run, actor=actor)
+        assert received.wait(WAIT_S)
+        go_on.set()
+        wait_until(lambda: is_waiting(run), "it has left memory")
+    assert run.epoch == 2
