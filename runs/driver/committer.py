@@ -27,6 +27,9 @@ logger = logging.getLogger(__name__)
 MAX_INLINE_BYTES = 256 * 1024
 FIRST_RETRY_S = 0.02
 LAST_RETRY_S = 1.0
+REST_S = 0.005
+"""How long the thread leaves the database to others after writes that no run waits for: SQLite has no queue, and
+whoever wants to write finds the lock free or looks again later. What gathers meanwhile is one transaction."""
 LOCKED_RETRY_S = 0.25
 """How long a write is set aside that has met a locked row."""
 
@@ -123,7 +126,10 @@ class Committer:
             store = self._open_store()
             while (batch := self._batches.get()) is not None:
                 self._loop.call_soon_threadsafe(self._thread_done, *self._commit_apart_from_locked(store, batch))
+                somebody_waits = any(writer.awaits_commits for writer, _ in batch)
                 del batch  # an idle thread must not keep the states of runs that are over alive
+                if not somebody_waits:
+                    time.sleep(REST_S)
             store.close()
         except Exception as error:  # a bug: it belongs to the loop, whose exception handler ends the driver
             self._loop.call_soon_threadsafe(_raise, error)

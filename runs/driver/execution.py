@@ -260,7 +260,7 @@ class Execution:
                 tried = start
             else:
                 self._places.ask(start)
-        if self._rest.draining or self._over or self._journal.is_letting_go:
+        if self._rest.draining or self._over or self._journal.is_letting_go or self._journal.is_far_ahead:
             return
         if tried is not None:
             self._start(tried)

@@ -21,6 +21,8 @@ from runs.store.base import Mail
 from runs.store.writes import ChunkRow, ErrorRow, EventRow, StepRow
 from tools import strict_json
 
+MAX_AHEAD = 100
+"""Entries that may wait for a write under way before a run that does not wait for its commits does."""
 MAX_TYPE_CHARS = 200
 
 
@@ -73,6 +75,12 @@ class Journal:
     def is_letting_go(self) -> bool:
         """Whether the write under way gives the run away: whatever comes now is for its next driver."""
         return self._committing is not None and self._committing.write.head is not None
+
+    @property
+    def is_far_ahead(self) -> bool:
+        """Whether so much waits for the write under way that nothing should be added: a crash would lose it all, and
+        the next transaction would keep everybody else waiting."""
+        return self.is_committing and self._pending is not None and len(self._pending.write.events) >= MAX_AHEAD
 
     @property
     def has_listeners(self) -> bool:

@@ -1,9 +1,15 @@
 """No run keeps the others of its driver waiting, however long or wide it is."""
 
+import time
+
 import pytest
+from django.db import connection
 
 from runs import selectors, services
+from runs.driver.journal import MAX_AHEAD
 from runs.models import Event, Run, Step
+from runs.store.postgres import PostgresStore
+from runs.store.sqlite import SqliteStore
 from tests.support.runs import driving, finish, start
 from tests.support.waiting import wait_until
 
@@ -29,6 +35,23 @@ def test_an_endless_loop_of_inline_steps_does_not_starve_the_short_runs_beside_i
         assert long.status == Run.Status.RUNNING
     long.refresh_from_db()
     assert long.driver is None, "it is handed back while it loops"
+
+
+def test_a_run_that_does_not_wait_for_its_commits_waits_when_they_fall_behind(actor, monkeypatch):
+    store_class = {"sqlite": SqliteStore, "postgresql": PostgresStore}[connection.vendor]
+    commit, sizes = store_class.commit, []
+
+    def slow_commit(self, writes):
+        sizes.extend(len(write.events) for write in writes)
+        time.sleep(0.05)
+        return commit(self, writes)
+
+    monkeypatch.setattr(store_class, "commit", slow_commit)
+    loop = {"a": {"tool": "increment_async", "next": {"condition": "n >= 1000", "if_true": "end", "if_false": "a"}}}
+    with driving():
+        run = finish(start(actor, loop, {"n": 0}, limits={"max_iterations": 2_000}, durability="async"))
+    assert run.status == Run.Status.COMPLETED, run.error
+    assert MAX_AHEAD // 2 < max(sizes) <= MAX_AHEAD + 5
 
 
 @pytest.mark.slow
