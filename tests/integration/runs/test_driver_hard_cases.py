@@ -5,7 +5,6 @@ import threading
 from datetime import timedelta
 
 import pytest
-from django.db import connection
 from django.utils import timezone
 
 from graphs.services import create_draft, export_definition, publish_version
@@ -19,10 +18,9 @@ from runs.models import Driver, Event, Mailbox, Run, Step, StreamChunk
 from runs.signals import signal_run
 from runs.store import open_store
 from runs.store.mail import post
-from runs.store.postgres import PostgresStore
-from runs.store.sqlite import SqliteStore
 from runs.store.takeover import CRASHED, take_over
 from tests.support.runs import driving, finish, is_waiting, start
+from tests.support.stores import store_class
 from tests.support.tools import gate
 from tests.support.verifying import assert_as_journaled
 from tests.support.waiting import WAIT_S, wait_until
@@ -307,8 +305,8 @@ def test_after_a_claim_without_an_answer_the_runs_that_are_held_stay_held(actor)
 
 
 def test_a_driver_that_claims_a_run_which_it_just_left_keeps_it(actor, settings, monkeypatch):
-    store_class = {"sqlite": SqliteStore, "postgresql": PostgresStore}[connection.vendor]
-    commit, release = store_class.commit, store_class.release
+    hindered = store_class()
+    commit, release = hindered.commit, hindered.release
     entered, opened = gate("hard")
     looked_for_strays = threading.Event()
 
@@ -324,8 +322,8 @@ def test_a_driver_that_claims_a_run_which_it_just_left_keeps_it(actor, settings,
             looked_for_strays.set()
         return released
 
-    monkeypatch.setattr(store_class, "commit", late_commit)
-    monkeypatch.setattr(store_class, "release", watched_release)
+    monkeypatch.setattr(hindered, "commit", late_commit)
+    monkeypatch.setattr(hindered, "release", watched_release)
     settings.WORKFLOW = settings.WORKFLOW.model_copy(update={"beat_interval_s": 0.05, "poll_interval_s": 0.05})
     nodes = {"s": {"wait": {"signal": "go"}, "outputs": {}, "next": "w"}, **WAITING}
     with driving():
@@ -350,8 +348,8 @@ def fail_at_first(ctx: Context) -> None:
 
 @pytest.mark.parametrize("change", ["edit", "migrate"])
 def test_a_failed_run_that_is_opened_again_on_its_way_out_leaves_when_it_waits(actor, monkeypatch, change):
-    store_class = {"sqlite": SqliteStore, "postgresql": PostgresStore}[connection.vendor]
-    commit, receive = store_class.commit, Execution.receive
+    hindered = store_class()
+    commit, receive = hindered.commit, Execution.receive
     blocking: list[int] = []
     blocked, go_on, received = threading.Event(), threading.Event(), threading.Event()
 
@@ -366,7 +364,7 @@ def test_a_failed_run_that_is_opened_again_on_its_way_out_leaves_when_it_waits(a
         if mail.kind == "retry":
             received.set()
 
-    monkeypatch.setattr(store_class, "commit", blocked_commit)
+    monkeypatch.setattr(hindered, "commit", blocked_commit)
     monkeypatch.setattr(Execution, "receive", watched_receive)
     nodes = {"a": {"tool": "fail_at_first", "next": "w"}, "w": {"wait": {"signal": "go"}}}
     with driving():

@@ -3,14 +3,12 @@
 import time
 
 import pytest
-from django.db import connection
 
 from runs import selectors, services
 from runs.driver.journal import MAX_AHEAD
 from runs.models import Event, Run, Step
-from runs.store.postgres import PostgresStore
-from runs.store.sqlite import SqliteStore
 from tests.support.runs import driving, finish, start
+from tests.support.stores import store_class
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -38,15 +36,15 @@ def test_an_endless_loop_of_inline_steps_does_not_starve_the_short_runs_beside_i
 
 
 def test_a_run_that_does_not_wait_for_its_commits_waits_when_they_fall_behind(actor, monkeypatch):
-    store_class = {"sqlite": SqliteStore, "postgresql": PostgresStore}[connection.vendor]
-    commit, sizes = store_class.commit, []
+    hindered = store_class()
+    commit, sizes = hindered.commit, []
 
     def slow_commit(self, writes):
         sizes.extend(len(write.events) for write in writes)
         time.sleep(0.05)
         return commit(self, writes)
 
-    monkeypatch.setattr(store_class, "commit", slow_commit)
+    monkeypatch.setattr(hindered, "commit", slow_commit)
     loop = {"a": {"tool": "increment_async", "next": {"condition": "n >= 1000", "if_true": "end", "if_false": "a"}}}
     with driving():
         run = finish(start(actor, loop, {"n": 0}, limits={"max_iterations": 2_000}, durability="async"))

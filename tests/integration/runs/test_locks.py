@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from django.db import connection
 from django.test import override_settings
 
 from accounts.models import Organization
@@ -18,10 +17,9 @@ from runs.explain import explain_run
 from runs.forking import fork_run
 from runs.models import Event, Lock, LockWait, Mailbox, Run, Step
 from runs.store.locks import sweep_locks, take_lock
-from runs.store.postgres import PostgresStore
-from runs.store.sqlite import SqliteStore
 from runs.store.takeover import take_over
 from tests.support.runs import definition, driving, finish, start
+from tests.support.stores import store_class
 from tests.support.tools import gate
 from tests.support.waiting import wait_until
 from tools import Context, tool
@@ -237,8 +235,8 @@ def test_two_steps_of_one_run_hold_it_after_each_other(actor):
 
 
 def test_what_comes_to_a_run_on_its_way_out_of_memory_is_left_to_its_next_driver(actor, monkeypatch):
-    store_class = {"sqlite": SqliteStore, "postgresql": PostgresStore}[connection.vendor]
-    commit = store_class.commit
+    hindered = store_class()
+    commit = hindered.commit
 
     def slow_commit(self, writes):
         lost = commit(self, writes)
@@ -246,7 +244,7 @@ def test_what_comes_to_a_run_on_its_way_out_of_memory_is_left_to_its_next_driver
             time.sleep(0.3)  # the message that the lock came is there, and its driver does not know yet that it let go
         return lost
 
-    monkeypatch.setattr(store_class, "commit", slow_commit)
+    monkeypatch.setattr(hindered, "commit", slow_commit)
     nodes = {
         "s": {"next": ["a", "b"]},
         **{name: {"tool": "enter_alone", "lock": "door", "outputs": {}, "inputs": {"who": name}} for name in "ab"},

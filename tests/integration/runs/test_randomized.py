@@ -18,17 +18,15 @@ from itertools import count, islice
 from typing import Any
 
 import pytest
-from django.db import connection
 
 from accounts.actor import Actor
 from runs.driver import snapshots
 from runs.errors import StoreBusy
 from runs.store import RunWrite, Store
-from runs.store.postgres import PostgresStore
-from runs.store.sqlite import SqliteStore
 from tests.integration.runs.randomized.disturbance import RESTLESS, Disturbance, Drivers
 from tests.integration.runs.randomized.published import called
 from tests.integration.runs.randomized.trial import IN_ANY_ORDER, IN_THE_ORDER_OF_THE_JOURNAL, UNPREDICTED, Trial
+from tests.support.stores import store_class
 from tests.unit.engine.randomized.play import TooLong
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("untraced")]
@@ -53,8 +51,8 @@ def restless(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
 def hesitant(monkeypatch: pytest.MonkeyPatch) -> None:
     """A database that is busy half of the time, and whose answers may come when others know of the commit already."""
     rng = random.Random("hesitant")
-    store_class: Any = {"sqlite": SqliteStore, "postgresql": PostgresStore}[connection.vendor]
-    commit = store_class.commit
+    hindered = store_class()
+    commit = hindered.commit
 
     def hesitant_commit(self: Store, writes: Sequence[RunWrite]) -> set[int]:
         on_loop = threading.current_thread().name != "committer"
@@ -65,7 +63,7 @@ def hesitant(monkeypatch: pytest.MonkeyPatch) -> None:
             time.sleep(rng.uniform(0, LATE_S))
         return lost
 
-    monkeypatch.setattr(store_class, "commit", hesitant_commit)
+    monkeypatch.setattr(hindered, "commit", hesitant_commit)
 
 
 @pytest.mark.parametrize("kind", KINDS)
