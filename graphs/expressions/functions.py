@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from graphs.expressions.errors import Failed
 from graphs.expressions.values import MAX_TEXT, add, bounded, contains, is_number, json_type, type_of
 from graphs.expressions.work import look_at, read_text
+from graphs.moments import with_zone
 
 Json = Any
 MAX_ROUND_DIGITS = 15
@@ -130,11 +130,8 @@ def _as_text(value: Json) -> str:
 
 def _timestamp(value: Json) -> Json:
     """Seconds since 1970, whole ones as a whole number; null for what is no moment with its zone."""
-    try:
-        moment = datetime.fromisoformat(value) if type(value) is str else None
-    except ValueError:
-        moment = None
-    if moment is None or moment.tzinfo is None:
+    moment = with_zone(value)
+    if moment is None:
         return None
     seconds = moment.timestamp()
     return int(seconds) if seconds.is_integer() else seconds

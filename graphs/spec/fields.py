@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Annotated, Any
 
 from pydantic import (
@@ -22,6 +21,7 @@ from pydantic import (
 from pydantic_core import InitErrorDetails, ValidationError
 
 from graphs.expressions import ExpressionInvalid, compile_expression, expressions_in, is_expression
+from graphs.moments import with_zone
 from graphs.spec.part import Hints, Json, complaint, describe, quoted, relocated
 
 END = "end"
@@ -194,26 +194,20 @@ def _items(value: Json) -> Json:
     raise complaint("wrong-type", f'Write a list or an expression such as "= items" here, not {describe(value)}.')
 
 
-def _delay(value: Json) -> Json:
-    if isinstance(value, str):
-        return _expression(value)
-    return _PAUSE.validate_python(value)
+def _computed_or(plain: Any) -> PlainValidator:
+    """An expression, or what the type `plain` takes."""
+    adapter: TypeAdapter[Any] = TypeAdapter(plain)
 
+    def check(value: Json) -> Json:
+        return _expression(value) if isinstance(value, str) else adapter.validate_python(value)
 
-def _patience(value: Json) -> Json:
-    if isinstance(value, str):
-        return _expression(value)
-    return _SECONDS.validate_python(value)
+    return PlainValidator(check)
 
 
 def _moment(value: Json) -> str:
     if is_expression(value):
         return _expression(value)
-    try:
-        moment = datetime.fromisoformat(value) if isinstance(value, str) else None
-    except ValueError:
-        moment = None
-    if moment is None or moment.tzinfo is None:
+    if with_zone(value) is None:
         raise complaint(
             "wrong-type",
             'Write a time with its zone, such as "2026-12-24T18:00:00+01:00", or an expression such as '
@@ -261,12 +255,10 @@ Values = dict[Key, Annotated[Any, PlainValidator(_template)]]
 
 Items = Annotated[Any, PlainValidator(_items)]
 """A list, or an expression that gives one."""
-Delay = Annotated[float | str, PlainValidator(_delay)]
-Patience = Annotated[float | str, PlainValidator(_patience)]
+Delay = Annotated[float | str, _computed_or(Pause)]
+Patience = Annotated[float | str, _computed_or(Seconds)]
 """How long to wait at most: more than no time, or an expression."""
 Moment = Annotated[str, PlainValidator(_moment)]
 
-_PAUSE: TypeAdapter[float] = TypeAdapter(Pause)
-_SECONDS: TypeAdapter[float] = TypeAdapter(Seconds)
 COMPUTED: TypeAdapter[str] = TypeAdapter(ExpressionText)
 TARGETS: TypeAdapter[tuple[str, ...]] = TypeAdapter(Targets)

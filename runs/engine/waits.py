@@ -16,6 +16,7 @@ from operator import itemgetter
 from typing import Any
 
 from graphs.expressions import compile_value
+from graphs.moments import with_zone
 from graphs.spec import WaitEntry, WaitSpec
 from runs.engine.events import Failure, Json, JsonObject
 from runs.engine.resolving import Raised, Returned
@@ -72,11 +73,8 @@ def _seconds(value: Json) -> float:
 
 
 def _moment(value: Json) -> datetime:
-    try:
-        moment = datetime.fromisoformat(value)
-    except (TypeError, ValueError):
-        moment = None
-    if moment is None or moment.tzinfo is None:
+    moment = with_zone(value)
+    if moment is None:
         raise WaitInvalid(f"A wait lasts until an ISO 8601 time with its zone, not {value!r:.100}.")
     return moment.astimezone(UTC)
 
