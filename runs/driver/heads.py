@@ -7,7 +7,7 @@ from datetime import datetime
 
 from runs.driver.logs import cut
 from runs.engine.events import Event, RunFailed
-from runs.engine.sentences import ended
+from runs.engine.sentences import and_more
 from runs.store import Head
 
 MAX_ERROR_BYTES = 2_000
@@ -22,5 +22,4 @@ def final_head(status: str, events: Iterable[Event], *, at: datetime) -> Head:
 def _sentence(event: RunFailed) -> str:
     """Why a run failed, for lists: its first error, and how many more there are."""
     _, node, failure = event.errors[0]
-    first = cut(f"{node}: {failure.in_words}", MAX_ERROR_BYTES)
-    return first if len(event.errors) == 1 else f"{ended(first)} And {len(event.errors) - 1} more."
+    return and_more(cut(f"{node}: {failure.in_words}", MAX_ERROR_BYTES), len(event.errors) - 1)

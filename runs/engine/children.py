@@ -24,7 +24,7 @@ from runs.engine.positions import LIMIT_EXCEEDED
 from runs.engine.resolving import Raised, Returned
 from runs.engine.routing import enter
 from runs.engine.scopes import Child, Scope
-from runs.engine.sentences import ended
+from runs.engine.sentences import and_more
 from runs.engine.state import RunState
 from runs.engine.turn import Turn
 
@@ -128,9 +128,7 @@ def _failure_of(scope: Scope) -> Raised:
     errors = list(_errors(scope))
     place, first = next((place, frozen.error) for place, frozen in errors if frozen.cause is not Cause.ITEMS)
     others = sum(frozen.cause is not Cause.ITEMS for _, frozen in errors) - 1
-    message = f'"{place}" failed: {first.in_words}'
-    if others:
-        message = f"{ended(message)} And {others} more."
+    message = and_more(f'"{place}" failed: {first.in_words}', others)
     names = tuple(sorted({frozen.error.type for _, frozen in errors}))
     return Raised(error=Failure(type=SUBGRAPH_FAILED, message=message), names=names)
 

@@ -139,7 +139,7 @@ def _first_cause(opened: OpenMap) -> str:
     scope = opened.scopes[index]
     frozen = [(branch.key, branch.node, branch.frozen.error) for branch in scope.branches.values() if branch.frozen]
     _, node, error = min(frozen, key=lambda one: one[0])
-    return f'Item {index} failed at "{scope.graph.names[node]}": {error.type}: {error.message}'
+    return f'Item {index} failed at "{scope.graph.names[node]}": {error.in_words}'
 
 
 def _close(turn: Turn, branch: Branch, opened: OpenMap) -> Failure | None:
